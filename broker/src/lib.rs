@@ -1,0 +1,2 @@
+//! A single-node broker that speaks the Fluvio wire protocol.
+#![forbid(unsafe_code)]

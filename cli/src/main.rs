@@ -1,0 +1,4 @@
+//! The binary `ovation`.
+#![forbid(unsafe_code)]
+
+fn main() {}

@@ -1,0 +1,2 @@
+//! HTTP and WebSocket gateway: ingest, hub, feed, pages.
+#![forbid(unsafe_code)]

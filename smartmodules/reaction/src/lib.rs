@@ -1,0 +1,2 @@
+//! The vocabulary of reactions: parsing, validation, emoji canon.
+#![forbid(unsafe_code)]

@@ -1,0 +1,1 @@
+//! Batch-level exports for SmartModules under the processor contract.

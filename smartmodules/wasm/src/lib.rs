@@ -1,0 +1,2 @@
+//! Builds the SmartModules to WASM and embeds the bytes.
+#![forbid(unsafe_code)]

@@ -1,0 +1,2 @@
+//! Windows over record time: assigner, watermark, emission, checkpoint.
+#![forbid(unsafe_code)]

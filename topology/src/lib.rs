@@ -1,0 +1,2 @@
+//! The topology engine: spec, plan, apply, run.
+#![forbid(unsafe_code)]
