@@ -1,0 +1,164 @@
+//! The dedup horizon: which ids were seen lately.
+
+use std::collections::{BTreeSet, VecDeque};
+use std::hash::Hasher;
+
+use serde::{Deserialize, Serialize};
+use siphasher::sip::SipHasher13;
+
+/// Bounds of the horizon: an id is forgotten when it is older than `horizon_ms` of stream time, or
+/// when `ids_max` younger ones have come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DedupSettings {
+    /// How long an id is remembered, in ms of stream time.
+    pub horizon_ms: i64,
+    /// How many ids are remembered at most.
+    pub ids_max: usize,
+}
+
+impl Default for DedupSettings {
+    /// One minute and 100,000 ids: covers a client's retries, and keeps a checkpoint near 1 MB at worst.
+    fn default() -> Self {
+        Self { horizon_ms: 60_000, ids_max: 100_000 }
+    }
+}
+
+/// The ids seen within the horizon, as 64-bit hashes: 16 bytes an id in the queue, and about as much again
+/// in the set.
+///
+/// Two different ids of one horizon collide with probability `ids_max / 2^64` a record, about 5e-15.
+#[derive(Debug, Default)]
+pub struct Dedup {
+    seen: BTreeSet<u64>,
+    /// Oldest first; stream times never decrease, so the queue is in order of both.
+    order: VecDeque<(i64, u64)>,
+}
+
+/// Ids in a checkpoint: runs of equal stream time, so that a time is written once, and hashes as hex.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct DedupState {
+    runs: Vec<(i64, usize)>,
+    hashes: String,
+}
+
+const HEX_DIGITS_PER_HASH: usize = 16;
+
+impl Dedup {
+    /// Hash of an id within its key. The keys of the hash are fixed: a checkpoint outlives a build.
+    #[must_use]
+    pub fn hash(key: &str, id: &str) -> u64 {
+        let mut hasher = SipHasher13::new_with_keys(0x6f76_6174_696f_6e31, 0x6465_6475_7031_3131);
+        hasher.write(key.as_bytes());
+        hasher.write_u8(0);
+        hasher.write(id.as_bytes());
+        hasher.finish()
+    }
+
+    /// Remembers an id at `stream_time`; false if it was known already.
+    pub fn insert(&mut self, settings: DedupSettings, stream_time: i64, hash: u64) -> bool {
+        while let Some(&(seen_at, oldest)) = self.order.front() {
+            let too_old = stream_time.saturating_sub(seen_at) > settings.horizon_ms;
+            if !too_old && self.order.len() < settings.ids_max {
+                break;
+            }
+            if !too_old && self.seen.contains(&hash) {
+                break;
+            }
+            self.order.pop_front();
+            self.seen.remove(&oldest);
+        }
+        if settings.ids_max == 0 {
+            return true;
+        }
+        if !self.seen.insert(hash) {
+            return false;
+        }
+        self.order.push_back((stream_time, hash));
+        true
+    }
+
+    /// How many ids are remembered.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.order.len()
+    }
+
+    /// Whether no id is remembered.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.order.is_empty()
+    }
+
+    pub(crate) fn save(&self) -> DedupState {
+        let mut runs: Vec<(i64, usize)> = Vec::new();
+        let mut hashes = String::with_capacity(self.order.len() * HEX_DIGITS_PER_HASH);
+        for &(time, hash) in &self.order {
+            match runs.last_mut() {
+                Some((last, count)) if *last == time => *count += 1,
+                _ => runs.push((time, 1)),
+            }
+            for shift in (0..HEX_DIGITS_PER_HASH).rev() {
+                let digit = (hash >> (shift * 4)) & 0xf;
+                hashes.push(char::from_digit(digit as u32, 16).unwrap_or('0'));
+            }
+        }
+        DedupState { runs, hashes }
+    }
+
+    pub(crate) fn restore(state: &DedupState) -> Option<Self> {
+        let mut hashes = state.hashes.as_bytes().chunks(HEX_DIGITS_PER_HASH);
+        let mut dedup = Self::default();
+        for &(time, count) in &state.runs {
+            for _ in 0..count {
+                let digits = std::str::from_utf8(hashes.next()?).ok()?;
+                let hash = u64::from_str_radix(digits, 16).ok()?;
+                dedup.seen.insert(hash);
+                dedup.order.push_back((time, hash));
+            }
+        }
+        hashes.next().is_none().then_some(dedup)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SMALL: DedupSettings = DedupSettings { horizon_ms: 100, ids_max: 3 };
+
+    #[test]
+    fn an_id_is_a_duplicate_within_the_horizon_only() {
+        let mut dedup = Dedup::default();
+        let id = Dedup::hash("room", "a");
+        assert!(dedup.insert(SMALL, 0, id));
+        assert!(!dedup.insert(SMALL, 100, id));
+        assert!(dedup.insert(SMALL, 101, id));
+    }
+
+    #[test]
+    fn the_count_bound_forgets_the_oldest() {
+        let mut dedup = Dedup::default();
+        for id in 0..4 {
+            assert!(dedup.insert(SMALL, 0, id));
+        }
+        assert_eq!(dedup.len(), 3);
+        assert!(!dedup.insert(SMALL, 0, 1), "a duplicate must not push out what it repeats");
+        assert!(dedup.insert(SMALL, 0, 0), "the oldest was forgotten");
+    }
+
+    #[test]
+    fn ids_are_scoped_to_their_key() {
+        assert_ne!(Dedup::hash("a", "bc"), Dedup::hash("ab", "c"));
+    }
+
+    #[test]
+    fn a_checkpoint_restores_the_same_horizon() {
+        let mut dedup = Dedup::default();
+        for id in [1, u64::MAX, 7] {
+            dedup.insert(SMALL, 5, id);
+        }
+        let restored = Dedup::restore(&dedup.save()).expect("own state restores");
+        assert_eq!(restored.order, dedup.order);
+        assert_eq!(restored.seen, dedup.seen);
+    }
+}
