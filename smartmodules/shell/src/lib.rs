@@ -1,1 +1,31 @@
-//! Batch-level exports for SmartModules under the processor contract.
+//! What a SmartModule under the processor contract is made of, so that its own code is its logic.
+//!
+//! Fluvio's macros hand a module one decoded record at a time. A module here is given the whole batch
+//! instead ([`Batch`], borrowed from the bytes that came in) and writes records straight into the bytes that go
+//! out ([`Output`]): no allocation per record, and an answer for every batch, even a silent one.
+//!
+//! - [`Transform`]: a module as a function over batches. Everything in it is tested natively.
+//! - [`Contract`]: a transform that carries the processor contract around a [`Stage`]: numbering, progress,
+//!   repeated batches, checkpoints, tags.
+//! - [`Slot`] and `exports` (on wasm32): the thin shell, the only place with unsafe code.
+#![deny(unsafe_code)]
+
+mod batch;
+mod contract;
+mod output;
+mod params;
+mod tags;
+mod transform;
+mod varint;
+
+#[cfg(target_arch = "wasm32")]
+pub mod exports;
+
+pub use batch::{Batch, DecodeError, RecordRef};
+pub use contract::{
+    CHECKPOINT_PIECE_BYTES_MAX, Contract, Emit, Numbering, SourceRecord, Stage, StageProgress,
+};
+pub use output::Output;
+pub use params::{ParamError, Params};
+pub use tags::{CHECKPOINT_KEY, CONTROL, PROGRESS_KEY, REJECT_KEY, RESYNC_KEY, TICK_KEY};
+pub use transform::{Failure, Slot, Transform};

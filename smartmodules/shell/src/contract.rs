@@ -1,0 +1,381 @@
+//! The processor contract around a stage: numbers, progress, repeated batches, checkpoints.
+
+use serde::Serialize;
+
+use crate::tags::{CHECKPOINT_KEY, PROGRESS_KEY, REJECT_KEY, TICK_KEY};
+use crate::{Batch, Failure, Output, ParamError, Params, RecordRef, Transform};
+
+/// Longest `data` of one checkpoint piece, in bytes: a SmartModule parameter is cut at 32,767 bytes in silence, so what is to
+/// come back as parameters goes in pieces below that.
+pub const CHECKPOINT_PIECE_BYTES_MAX: usize = 30_000;
+
+/// Records between two checkpoints, unless `ovation.checkpoint.records` says otherwise: a restart replays at most about
+/// this many, a fraction of a second in the chain.
+const CHECKPOINT_RECORDS: u64 = 50_000;
+/// Stream time between two checkpoints in ms, unless `ovation.checkpoint.interval-ms` says otherwise.
+const CHECKPOINT_INTERVAL_MS: i64 = 10_000;
+
+/// A stateful stage: what is left to write once the contract is taken care of.
+pub trait Stage: Sized {
+    /// Opens the stage, empty.
+    ///
+    /// # Errors
+    /// A sentence that names the parameter at fault.
+    fn open(params: &Params) -> Result<Self, String>;
+
+    /// Takes the next record; results and rejects go through `emit`.
+    fn record(&mut self, record: &SourceRecord<'_>, emit: &mut Emit<'_>);
+
+    /// Where the stage stands.
+    fn progress(&self) -> StageProgress;
+
+    /// Its state, as text.
+    ///
+    /// # Errors
+    /// A sentence, if the state cannot be written.
+    fn save(&self) -> Result<String, String>;
+
+    /// Replaces its state by a saved one.
+    ///
+    /// # Errors
+    /// A sentence, if the text is no state of this stage.
+    fn restore(&mut self, state: &str) -> Result<(), String>;
+}
+
+/// Where a stage stands after a record.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct StageProgress {
+    /// Largest record or tick time seen, ms.
+    pub stream_time: Option<i64>,
+    /// Stream time less grace, ms.
+    pub watermark: Option<i64>,
+    /// Whether a change waits for stream time to move.
+    pub dirty: bool,
+    /// Windows that are not final.
+    pub open: usize,
+}
+
+/// A record of the source topic, with its place.
+#[derive(Debug, Clone, Copy)]
+pub struct SourceRecord<'a> {
+    /// Offset in the source partition.
+    pub offset: i64,
+    /// Fluvio's timestamp of the record, ms; none where its producer gave none.
+    pub timestamp: Option<i64>,
+    /// Key.
+    pub key: Option<&'a [u8]>,
+    /// Value.
+    pub value: &'a [u8],
+}
+
+impl SourceRecord<'_> {
+    /// Whether this is a reject that an earlier module of the chain tagged.
+    #[must_use]
+    pub fn is_reject(&self) -> bool {
+        self.key == Some(REJECT_KEY.as_bytes())
+    }
+
+    /// Whether this only moves stream time.
+    #[must_use]
+    pub fn is_tick(&self) -> bool {
+        self.key == Some(TICK_KEY.as_bytes())
+    }
+}
+
+/// What every numbered record says of itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Numbering<'a> {
+    /// Stage.
+    pub stage: &'a str,
+    /// Epoch: counts resets.
+    pub epoch: u64,
+    /// 1, 2, 3, … per stage, epoch and source partition.
+    pub seq: u64,
+    /// Source topic.
+    pub topic: &'a str,
+    /// Source partition.
+    pub partition: u32,
+    /// Source offset of the record that gave rise to this.
+    pub offset: i64,
+}
+
+#[derive(Debug, Clone, Default)]
+struct Identity {
+    stage: String,
+    epoch: u64,
+    topic: String,
+    partition: u32,
+    config: String,
+}
+
+#[derive(Debug, Clone, Copy, Default)]
+struct Counters {
+    /// Next source offset; none before the first record of a stream without a start.
+    next: Option<i64>,
+    seq: u64,
+    reject_seq: u64,
+}
+
+/// Where a stage's results and rejects go; numbers them.
+#[derive(Debug)]
+pub struct Emit<'a> {
+    out: &'a mut Output,
+    identity: &'a Identity,
+    counters: &'a mut Counters,
+    delta: (i64, i64),
+    offset: i64,
+}
+
+impl Emit<'_> {
+    /// Emits a result under a key; `write` gets its numbers and writes its JSON value.
+    pub fn result(&mut self, key: &str, write: impl FnOnce(&Numbering<'_>) -> Vec<u8>) {
+        self.counters.seq += 1;
+        let value = write(&self.numbering(self.counters.seq));
+        self.out.push(self.delta.0, self.delta.1, Some(key.as_bytes()), &value);
+    }
+
+    /// Emits a dead letter; `write` gets its numbers and writes its JSON value.
+    pub fn reject(&mut self, write: impl FnOnce(&Numbering<'_>) -> Vec<u8>) {
+        self.counters.reject_seq += 1;
+        let value = write(&self.numbering(self.counters.reject_seq));
+        self.out.push(self.delta.0, self.delta.1, Some(REJECT_KEY.as_bytes()), &value);
+    }
+
+    /// Source partition and offset of the record at hand.
+    #[must_use]
+    pub fn place(&self) -> (u32, i64) {
+        (self.identity.partition, self.offset)
+    }
+
+    fn numbering(&self, seq: u64) -> Numbering<'_> {
+        let Identity { stage, epoch, topic, partition, .. } = self.identity;
+        Numbering { stage, epoch: *epoch, seq, topic, partition: *partition, offset: self.offset }
+    }
+}
+
+#[derive(Serialize)]
+struct Progress {
+    first: Option<i64>,
+    next: Option<i64>,
+    watermark: Option<i64>,
+    stream_time: Option<i64>,
+    dirty: bool,
+    open: usize,
+    seq: u64,
+    reject_seq: u64,
+}
+
+#[derive(Serialize)]
+struct Piece<'a> {
+    stage: &'a str,
+    epoch: u64,
+    partition: u32,
+    config: &'a str,
+    id: i64,
+    piece: usize,
+    pieces: usize,
+    offset: i64,
+    seq: u64,
+    reject_seq: u64,
+    data: &'a str,
+}
+
+/// The answer to the last batch, kept because Fluvio runs a batch twice when its output did not fit (and drops the
+/// first answer): the second time must give the same bytes, and not count twice.
+#[derive(Debug)]
+struct LastAnswer {
+    first: i64,
+    next: i64,
+    output: Output,
+}
+
+/// A [`Stage`] as a module under the processor contract.
+#[derive(Debug)]
+pub struct Contract<S> {
+    stage: S,
+    identity: Identity,
+    counters: Counters,
+    last: Option<LastAnswer>,
+    checkpoint_records: u64,
+    checkpoint_interval_ms: i64,
+    records_since: u64,
+    checkpoint_time: Option<i64>,
+}
+
+impl<S: Stage> Transform for Contract<S> {
+    fn open(params: &Params) -> Result<Self, String> {
+        Self::opened(params).map_err(|error| format!("failed to open the stage: {error}"))
+    }
+
+    fn transform(&mut self, batch: &Batch<'_>, out: &mut Output) -> Result<(), Failure> {
+        let mut records = Vec::with_capacity(batch.len());
+        for record in batch.records() {
+            records.push(record.map_err(|error| Failure(error.to_string()))?);
+        }
+        let Some(last) = records.last() else {
+            self.push_progress(out, self.counters.next, 0);
+            return Ok(());
+        };
+        let (first, next) = (batch.offset_of(&records[0]), batch.offset_of(last) + 1);
+        if let Some(answer) = &self.last
+            && (answer.first, answer.next) == (first, next)
+        {
+            *out = answer.output.clone();
+            return Ok(());
+        }
+        // Fluvio starts a stream with the whole batch that holds its first offset.
+        let from = self.counters.next.map_or(first, |expected| expected.max(first));
+        for record in &records {
+            if batch.offset_of(record) >= from {
+                self.take(batch, record, out);
+            }
+        }
+        self.counters.next = Some(self.counters.next.map_or(next, |expected| expected.max(next)));
+        self.push_progress(out, Some(from), last.offset_delta);
+        self.last = Some(LastAnswer { first, next, output: out.clone() });
+        Ok(())
+    }
+}
+
+impl<S: Stage> Contract<S> {
+    fn opened(params: &Params) -> Result<Self, String> {
+        let text = |error: ParamError| error.to_string();
+        let identity = Identity {
+            stage: params.get("ovation.stage").unwrap_or("adhoc").to_owned(),
+            epoch: params.parse("ovation.epoch", 1, "a number from 1 on").map_err(text)?,
+            topic: params.get("ovation.source").unwrap_or_default().to_owned(),
+            partition: params.parse("ovation.partition", 0, "a partition").map_err(text)?,
+            config: params.get("ovation.config").unwrap_or_default().to_owned(),
+        };
+        let mut contract = Self {
+            stage: S::open(params)?,
+            identity,
+            counters: Counters::default(),
+            last: None,
+            checkpoint_records: params
+                .parse("ovation.checkpoint.records", CHECKPOINT_RECORDS, "a number of records")
+                .map_err(text)?,
+            checkpoint_interval_ms: params
+                .parse("ovation.checkpoint.interval-ms", CHECKPOINT_INTERVAL_MS, "milliseconds")
+                .map_err(text)?,
+            records_since: 0,
+            checkpoint_time: None,
+        };
+        if params.get("ovation.start").is_some() {
+            contract.counters.next = Some(params.parse("ovation.start", 0, "an offset").map_err(text)?);
+        }
+        contract.restore(params)?;
+        Ok(contract)
+    }
+
+    /// Takes a checkpoint's pieces from the parameters, if there are any.
+    fn restore(&mut self, params: &Params) -> Result<(), String> {
+        let pieces: usize = params
+            .parse("ovation.checkpoint.pieces", 0, "a number of pieces")
+            .map_err(|error| error.to_string())?;
+        if pieces == 0 {
+            return Ok(());
+        }
+        let mut state = String::new();
+        for piece in 0..pieces {
+            let name = format!("ovation.checkpoint.{piece}");
+            state.push_str(params.get(&name).ok_or_else(|| format!("parameter {name:?} is missing"))?);
+        }
+        // The contract's own counters stand in front of the stage's state.
+        let (head, state) = state.split_once('\n').ok_or("the checkpoint has no head")?;
+        let mut numbers = head.split(' ').map(str::parse::<u64>);
+        let (Some(Ok(seq)), Some(Ok(reject_seq)), Some(Ok(offset)), None) =
+            (numbers.next(), numbers.next(), numbers.next(), numbers.next())
+        else {
+            return Err(format!("the checkpoint's head {head:?} is not three numbers"));
+        };
+        let offset = i64::try_from(offset).map_err(|error| error.to_string())?;
+        self.stage.restore(state)?;
+        self.counters = Counters { next: Some(offset), seq, reject_seq };
+        self.checkpoint_time = self.stage.progress().stream_time;
+        Ok(())
+    }
+
+    fn take(&mut self, batch: &Batch<'_>, record: &RecordRef<'_>, out: &mut Output) {
+        let offset = batch.offset_of(record);
+        let source = SourceRecord {
+            offset,
+            timestamp: batch.timestamp_of(record),
+            key: record.key,
+            value: record.value,
+        };
+        let mut emit = Emit {
+            out,
+            identity: &self.identity,
+            counters: &mut self.counters,
+            delta: (record.offset_delta, record.timestamp_delta),
+            offset,
+        };
+        self.stage.record(&source, &mut emit);
+        self.records_since += 1;
+        self.checkpoint_if_due(offset + 1, record.offset_delta, out);
+    }
+
+    /// Depends on records and stream time alone, so a replay writes the same checkpoints at the same places.
+    fn checkpoint_if_due(&mut self, offset: i64, offset_delta: i64, out: &mut Output) {
+        let time = self.stage.progress().stream_time;
+        let since = self.checkpoint_time.or(time);
+        let long_ago = time
+            .zip(since)
+            .is_some_and(|(now, then)| now.saturating_sub(then) >= self.checkpoint_interval_ms);
+        if self.checkpoint_time.is_none() {
+            self.checkpoint_time = time;
+        }
+        if !long_ago && self.records_since < self.checkpoint_records {
+            return;
+        }
+        self.records_since = 0;
+        self.checkpoint_time = time;
+        // A state that cannot be written is a restart from further back, not a lost result.
+        let Ok(state) = self.stage.save() else { return };
+        let Counters { seq, reject_seq, .. } = self.counters;
+        let text = format!("{seq} {reject_seq} {offset}\n{state}");
+        let pieces = split(&text, CHECKPOINT_PIECE_BYTES_MAX);
+        let Identity { stage, epoch, partition, config, .. } = &self.identity;
+        for (piece, data) in pieces.iter().enumerate() {
+            let value = serde_json::to_vec(&Piece {
+                stage,
+                epoch: *epoch,
+                partition: *partition,
+                config,
+                id: offset,
+                piece,
+                pieces: pieces.len(),
+                offset,
+                seq,
+                reject_seq,
+                data,
+            });
+            if let Ok(value) = value {
+                out.push(offset_delta, 0, Some(CHECKPOINT_KEY.as_bytes()), &value);
+            }
+        }
+    }
+
+    fn push_progress(&self, out: &mut Output, first: Option<i64>, offset_delta: i64) {
+        let StageProgress { stream_time, watermark, dirty, open } = self.stage.progress();
+        let Counters { next, seq, reject_seq } = self.counters;
+        let progress = Progress { first, next, watermark, stream_time, dirty, open, seq, reject_seq };
+        if let Ok(value) = serde_json::to_vec(&progress) {
+            out.push(offset_delta, 0, Some(PROGRESS_KEY.as_bytes()), &value);
+        }
+    }
+}
+
+/// Cuts a text into pieces of at most `bytes_max` bytes, between characters.
+fn split(text: &str, bytes_max: usize) -> Vec<&str> {
+    let mut pieces = Vec::new();
+    let mut rest = text;
+    while rest.len() > bytes_max {
+        let (piece, tail) = rest.split_at(rest.floor_char_boundary(bytes_max));
+        pieces.push(piece);
+        rest = tail;
+    }
+    pieces.push(rest);
+    pieces
+}
