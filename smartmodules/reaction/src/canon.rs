@@ -1,0 +1,129 @@
+//! Which strings are one emoji (UTS #51), and how that emoji is written.
+
+use std::str::FromStr;
+
+use emojis::SkinTone;
+
+/// U+FE0F asks for the emoji picture. Whether it is there makes no second emoji.
+const EMOJI_PRESENTATION: char = '\u{fe0f}';
+
+/// What becomes of skin tones.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum SkinTones {
+    /// 👍🏽 and 👍 are two emoji.
+    #[default]
+    Keep,
+    /// 👍🏽 counts as 👍.
+    Fold,
+}
+
+impl FromStr for SkinTones {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Self, ()> {
+        match text {
+            "keep" => Ok(Self::Keep),
+            "fold" => Ok(Self::Fold),
+            _ => Err(()),
+        }
+    }
+}
+
+/// The fully-qualified form of `text` if it is one RGI emoji in any of its forms: with and without U+FE0F where Unicode
+/// has it, and with one too many. ZWJ sequences, flags and keycaps are one emoji each; components (a skin tone, a
+/// regional indicator) are none.
+#[must_use]
+pub fn canonical(text: &str, skin_tones: SkinTones) -> Option<&'static str> {
+    let emoji = emojis::get(text).or_else(|| emojis::get(&without_presentation(text)?))?;
+    // The list also knows "1" with U+FE0F as the keycap; only U+FE0F itself may differ.
+    if !bare(text).eq(bare(emoji.as_str())) {
+        return None;
+    }
+    let folded = match skin_tones {
+        SkinTones::Keep => None,
+        SkinTones::Fold => emoji.with_skin_tone(SkinTone::Default),
+    };
+    Some(folded.unwrap_or(emoji).as_str())
+}
+
+fn bare(text: &str) -> impl Iterator<Item = char> {
+    text.chars().filter(|&c| c != EMOJI_PRESENTATION)
+}
+
+fn without_presentation(text: &str) -> Option<String> {
+    /// Longest emoji of the list is 35 bytes; whatever is far longer needs no look.
+    const BYTES_MAX: usize = 128;
+    (text.len() <= BYTES_MAX && text.contains(EMOJI_PRESENTATION)).then(|| bare(text).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn keep(text: &str) -> Option<&'static str> {
+        canonical(text, SkinTones::Keep)
+    }
+
+    #[test]
+    fn presentation_makes_no_second_emoji() {
+        assert_eq!(keep("❤"), keep("❤\u{fe0f}"));
+        assert_eq!(keep("❤"), Some("❤\u{fe0f}"));
+        assert_eq!(keep("🔥\u{fe0f}"), Some("🔥"));
+        assert_eq!(keep("👁\u{200d}🗨\u{fe0f}"), keep("👁\u{fe0f}\u{200d}🗨"));
+    }
+
+    #[test]
+    fn sequences_are_one_emoji() {
+        for text in [
+            "🏳\u{fe0f}\u{200d}🌈",
+            "🇩🇪",
+            "1\u{fe0f}\u{20e3}",
+            "👨\u{200d}👩\u{200d}👧",
+            "🏴\u{e0067}\u{e0062}\u{e0065}\u{e006e}\u{e0067}\u{e007f}",
+        ] {
+            assert_eq!(keep(text), Some(text));
+        }
+        assert_eq!(keep("1\u{20e3}"), Some("1\u{fe0f}\u{20e3}"));
+    }
+
+    #[test]
+    fn components_text_and_strings_are_none() {
+        for text in [
+            "",
+            "a",
+            "1",
+            "1\u{fe0f}",
+            "🏽",
+            "🇩",
+            "❤\u{fe0e}",
+            "🔥🔥",
+            " 🔥",
+            "\u{fe0f}",
+            "\u{200d}",
+            "👨\u{200d}🔥",
+        ] {
+            assert_eq!(keep(text), None, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn skin_tones_are_kept_or_folded() {
+        assert_eq!(keep("👍🏽"), Some("👍🏽"));
+        assert_eq!(canonical("👍🏽", SkinTones::Fold), Some("👍"));
+        assert_eq!(
+            canonical("👩🏽\u{200d}❤\u{200d}👨🏿", SkinTones::Fold),
+            Some("👩\u{200d}❤\u{fe0f}\u{200d}👨")
+        );
+        assert_eq!(canonical("🔥", SkinTones::Fold), Some("🔥"));
+    }
+
+    #[test]
+    fn every_listed_emoji_is_its_own_canonical_form_and_loses_nothing_without_presentation() {
+        for emoji in emojis::iter() {
+            let text = emoji.as_str();
+            assert_eq!(keep(text), Some(text));
+            let bare: String = bare(text).collect();
+            assert_eq!(keep(&bare), Some(text), "{text:?}");
+        }
+    }
+}

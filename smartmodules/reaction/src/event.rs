@@ -1,0 +1,193 @@
+//! Events on the source topic.
+
+use std::borrow::Cow;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Number;
+
+use crate::limits::{
+    COUNT_MAX, EVENT_BYTES_MAX, FUTURE_MS_DEFAULT, ID_BYTES_MAX, ROOM_BYTES_MAX, TIME_MS_MAX, USER_BYTES_MAX,
+};
+use crate::{Reason, Reject, SkinTones, canonical};
+
+/// How events are judged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Rules {
+    /// What becomes of skin tones.
+    pub skin_tones: SkinTones,
+    /// How far an event's time may lie after its record's, ms.
+    pub future_ms: i64,
+}
+
+impl Default for Rules {
+    fn default() -> Self {
+        Self { skin_tones: SkinTones::Keep, future_ms: FUTURE_MS_DEFAULT }
+    }
+}
+
+/// Where an event was found: gives what the event leaves out, and what it is judged by.
+#[derive(Debug, Clone, Copy)]
+pub struct Origin<'a> {
+    /// The record's key.
+    pub key: Option<&'a [u8]>,
+    /// The record's timestamp, ms.
+    pub timestamp: Option<i64>,
+    /// Its partition.
+    pub partition: u32,
+    /// Its offset.
+    pub offset: i64,
+}
+
+/// What an event says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Event<'a> {
+    /// Somebody reacted.
+    Reaction(Reaction<'a>),
+    /// Time has moved to this, ms.
+    Tick(i64),
+}
+
+/// A valid reaction, with everything filled in. Serialises as the canonical event.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Reaction<'a> {
+    /// Names this reaction for retries.
+    pub id: Cow<'a, str>,
+    /// The room.
+    pub room: Cow<'a, str>,
+    /// Fully-qualified emoji.
+    pub emoji: &'static str,
+    /// Taps, 1 to [`COUNT_MAX`].
+    pub count: u64,
+    /// Who reacted.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub user: Option<Cow<'a, str>>,
+    /// When, ms since 1970.
+    pub ts: i64,
+}
+
+/// An event as it may come: every field optional, so that each missing one can be told apart.
+#[derive(Deserialize)]
+struct Raw<'a> {
+    tick: Option<Number>,
+    #[serde(borrow)]
+    id: Option<Cow<'a, str>>,
+    #[serde(borrow)]
+    room: Option<Cow<'a, str>>,
+    #[serde(borrow)]
+    emoji: Option<Cow<'a, str>>,
+    count: Option<Number>,
+    #[serde(borrow)]
+    user: Option<Cow<'a, str>>,
+    ts: Option<Number>,
+}
+
+/// Whether `room` can name a room: 1 to [`ROOM_BYTES_MAX`] ASCII letters, digits, `-`, `_`, `.` or `~`, the first a letter or
+/// a digit. Such a name needs no escaping in an URL, a key or JSON.
+#[must_use]
+pub fn room_is_valid(room: &str) -> bool {
+    room.len() <= ROOM_BYTES_MAX
+        && room.bytes().next().is_some_and(|first| first.is_ascii_alphanumeric())
+        && room.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte))
+}
+
+/// Judges an event.
+///
+/// # Errors
+/// Why it is refused.
+pub fn parse<'a>(value: &'a [u8], origin: &Origin<'_>, rules: &Rules) -> Result<Event<'a>, Reject> {
+    if value.len() > EVENT_BYTES_MAX {
+        let detail = format!("the event has {} bytes; at most {EVENT_BYTES_MAX} are taken", value.len());
+        return Err(Reject::new(Reason::TooLarge, detail));
+    }
+    let text = std::str::from_utf8(value)
+        .map_err(|error| Reject::new(Reason::Malformed, format!("the event is not UTF-8: {error}")))?;
+    let raw: Raw<'a> = serde_json::from_str(text).map_err(|error| {
+        Reject::new(Reason::Malformed, format!("the event is not the JSON expected: {error}"))
+    })?;
+    if let Some(tick) = &raw.tick {
+        let time = time_of(tick, "tick")?;
+        not_in_future(time, origin, rules)?;
+        return Ok(Event::Tick(time));
+    }
+    let room = raw.room.clone().filter(|room| room_is_valid(room));
+    reaction(raw, origin, rules).map(Event::Reaction).map_err(|mut reject| {
+        reject.room = room.map(Cow::into_owned);
+        reject
+    })
+}
+
+fn reaction<'a>(raw: Raw<'a>, origin: &Origin<'_>, rules: &Rules) -> Result<Reaction<'a>, Reject> {
+    let room = raw.room.ok_or_else(|| missing("room"))?;
+    if !room_is_valid(&room) {
+        let detail = format!(
+            "a room is named by 1 to {ROOM_BYTES_MAX} letters, digits, '-', '_', '.' or '~', beginning with a letter or digit"
+        );
+        return Err(Reject::new(Reason::BadRoom, detail));
+    }
+    if origin.key != Some(room.as_bytes()) {
+        let detail = "the record's key must be the room, so that a room stays in one partition";
+        return Err(Reject::new(Reason::KeyMismatch, detail));
+    }
+    let emoji = raw.emoji.ok_or_else(|| missing("emoji"))?;
+    let emoji = canonical(&emoji, rules.skin_tones).ok_or_else(|| {
+        Reject::new(Reason::UnknownEmoji, "the emoji is not one of Unicode's list (RGI, any presentation)")
+    })?;
+    let count = match &raw.count {
+        None => 1,
+        Some(count) => count.as_u64().filter(|count| (1..=COUNT_MAX).contains(count)).ok_or_else(|| {
+            Reject::new(Reason::BadCount, format!("count is a whole number from 1 to {COUNT_MAX}"))
+        })?,
+    };
+    let id = match raw.id {
+        None => Cow::Owned(format!("{}:{}", origin.partition, origin.offset)),
+        Some(id) => name(id, ID_BYTES_MAX, "id", Reason::BadId)?,
+    };
+    let user = raw.user.map(|user| name(user, USER_BYTES_MAX, "user", Reason::BadUser)).transpose()?;
+    let ts = match &raw.ts {
+        Some(ts) => time_of(ts, "ts")?,
+        None => origin
+            .timestamp
+            .ok_or_else(|| Reject::new(Reason::NoTime, "there is no ts, and the record has no timestamp"))?,
+    };
+    not_in_future(ts, origin, rules)?;
+    Ok(Reaction { id, room, emoji, count, user, ts })
+}
+
+fn missing(field: &str) -> Reject {
+    Reject::new(Reason::Malformed, format!("the event has no {field:?}"))
+}
+
+fn name<'a>(
+    text: Cow<'a, str>,
+    bytes_max: usize,
+    field: &str,
+    reason: Reason,
+) -> Result<Cow<'a, str>, Reject> {
+    if text.is_empty() || text.len() > bytes_max || text.chars().any(char::is_control) {
+        return Err(Reject::new(
+            reason,
+            format!("{field} is 1 to {bytes_max} bytes without control characters"),
+        ));
+    }
+    Ok(text)
+}
+
+fn time_of(number: &Number, field: &str) -> Result<i64, Reject> {
+    number.as_i64().filter(|time| (0..=TIME_MS_MAX).contains(time)).ok_or_else(|| {
+        Reject::new(
+            Reason::BadTime,
+            format!("{field} is a whole number of milliseconds since 1970, up to the year 9999"),
+        )
+    })
+}
+
+/// The record's timestamp is the judge: without it any time is taken, and the windows' own late rule remains.
+fn not_in_future(time: i64, origin: &Origin<'_>, rules: &Rules) -> Result<(), Reject> {
+    match origin.timestamp {
+        Some(timestamp) if time > timestamp.saturating_add(rules.future_ms) => {
+            let detail = format!("the time lies more than {} ms after the record's own", rules.future_ms);
+            Err(Reject::new(Reason::Future, detail))
+        }
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,115 @@
+//! Events as clients send them, good and bad.
+
+use ovation_reaction::{COUNT_MAX, Event, Origin, Reason, Rules, parse, room_is_valid};
+use proptest::prelude::*;
+
+const NOW: i64 = 1_795_426_840_542;
+
+fn origin(key: &str) -> Origin<'_> {
+    Origin { key: Some(key.as_bytes()), timestamp: Some(NOW), partition: 3, offset: 41 }
+}
+
+fn reason(value: &[u8]) -> Reason {
+    parse(value, &origin("lobby"), &Rules::default()).expect_err("refused").reason
+}
+
+fn canonical_json(value: &str, key: &str) -> String {
+    match parse(value.as_bytes(), &origin(key), &Rules::default()).expect("accepted") {
+        Event::Reaction(reaction) => serde_json::to_string(&reaction).expect("serialises"),
+        Event::Tick(time) => format!("tick {time}"),
+    }
+}
+
+#[test]
+fn a_full_event_keeps_its_form() {
+    let event =
+        format!(r#"{{"id":"0199","room":"final-2026","emoji":"🔥","count":3,"user":"u1","ts":{NOW}}}"#);
+    assert_eq!(canonical_json(&event, "final-2026"), event);
+}
+
+#[test]
+fn what_is_missing_comes_from_the_record() {
+    let expected = format!(r#"{{"id":"3:41","room":"lobby","emoji":"❤️","count":1,"ts":{NOW}}}"#);
+    assert_eq!(canonical_json(r#"{"room":"lobby","emoji":"❤"}"#, "lobby"), expected);
+}
+
+#[test]
+fn a_tick_is_judged_by_its_record() {
+    assert_eq!(canonical_json(&format!(r#"{{"tick":{NOW}}}"#), "\u{1}tick"), format!("tick {NOW}"));
+    assert_eq!(reason(format!(r#"{{"tick":{}}}"#, NOW + 5_001).as_bytes()), Reason::Future);
+    assert_eq!(reason(br#"{"tick":-1}"#), Reason::BadTime);
+}
+
+#[test]
+fn every_refusal_has_its_reason() {
+    let long = "x".repeat(65);
+    for (value, expected) in [
+        ("", Reason::Malformed),
+        ("[]", Reason::Malformed),
+        ("{", Reason::Malformed),
+        (r#"{"emoji":"🔥"}"#, Reason::Malformed),
+        (r#"{"room":"lobby"}"#, Reason::Malformed),
+        (r#"{"room":"lobby","emoji":7}"#, Reason::Malformed),
+        (r#"{"room":"lobby","emoji":"\ud83d"}"#, Reason::Malformed),
+        (r#"{"room":"lobby","room":"lobby","emoji":"🔥"}"#, Reason::Malformed),
+        (r#"{"room":"a b","emoji":"🔥"}"#, Reason::BadRoom),
+        (r#"{"room":"","emoji":"🔥"}"#, Reason::BadRoom),
+        (r#"{"room":"other","emoji":"🔥"}"#, Reason::KeyMismatch),
+        (r#"{"room":"lobby","emoji":"fire"}"#, Reason::UnknownEmoji),
+        (r#"{"room":"lobby","emoji":"🔥","count":0}"#, Reason::BadCount),
+        (r#"{"room":"lobby","emoji":"🔥","count":101}"#, Reason::BadCount),
+        (r#"{"room":"lobby","emoji":"🔥","count":9223372036854775808}"#, Reason::BadCount),
+        (r#"{"room":"lobby","emoji":"🔥","count":1.5}"#, Reason::BadCount),
+        (r#"{"room":"lobby","emoji":"🔥","id":""}"#, Reason::BadId),
+        (r#"{"room":"lobby","emoji":"🔥","user":"a\u0000"}"#, Reason::BadUser),
+        (r#"{"room":"lobby","emoji":"🔥","ts":-1}"#, Reason::BadTime),
+        (r#"{"room":"lobby","emoji":"🔥","ts":1e400}"#, Reason::Malformed),
+        (r#"{"room":"lobby","emoji":"🔥","ts":253402300799999}"#, Reason::Future),
+    ] {
+        assert_eq!(reason(value.as_bytes()), expected, "{value}");
+    }
+    assert_eq!(reason(format!(r#"{{"room":"lobby","emoji":"🔥","id":"{long}"}}"#).as_bytes()), Reason::BadId);
+    assert_eq!(reason(&[0xff]), Reason::Malformed);
+    assert_eq!(reason(&[b' '; 5000]), Reason::TooLarge);
+}
+
+#[test]
+fn a_record_without_a_time_needs_an_event_with_one() {
+    let origin = Origin { timestamp: None, ..origin("lobby") };
+    let refused = parse(br#"{"room":"lobby","emoji":"\ud83d\udd25"}"#, &origin, &Rules::default());
+    assert_eq!(refused.expect_err("refused").reason, Reason::NoTime);
+    assert!(parse(br#"{"room":"lobby","emoji":"\ud83d\udd25","ts":5}"#, &origin, &Rules::default()).is_ok());
+}
+
+#[test]
+fn a_refusal_names_its_room_where_it_can() {
+    let refused = parse(br#"{"room":"lobby","emoji":"x"}"#, &origin("lobby"), &Rules::default());
+    assert_eq!(refused.expect_err("refused").room.as_deref(), Some("lobby"));
+}
+
+#[test]
+fn codes_are_distinct() {
+    let codes: std::collections::BTreeSet<_> = Reason::ALL.iter().map(|reason| reason.code()).collect();
+    assert_eq!(codes.len(), Reason::ALL.len());
+}
+
+proptest! {
+    #[test]
+    fn no_bytes_panic(value in prop::collection::vec(any::<u8>(), 0..200)) {
+        let _ = parse(&value, &origin("lobby"), &Rules::default());
+    }
+
+    #[test]
+    fn a_canonical_event_is_its_own_canonical_form(
+        room in "[a-zA-Z0-9][a-zA-Z0-9._~-]{0,63}",
+        id in "[^\\p{Cc}]{1,16}",
+        count in 1..=COUNT_MAX,
+        ts in 0..=NOW,
+    ) {
+        prop_assert!(room_is_valid(&room));
+        let id = serde_json::to_string(&id).expect("serialises");
+        let event = format!(r#"{{"id":{id},"room":"{room}","emoji":"🎉","count":{count},"ts":{ts}}}"#);
+        let once = canonical_json(&event, &room);
+        prop_assert_eq!(canonical_json(&once, &room), once);
+    }
+}
