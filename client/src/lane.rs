@@ -1,0 +1,364 @@
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use fluvio_protocol::link::ErrorCode;
+use fluvio_protocol::record::{Batch, RawRecords, Record as FluvioRecord, RecordData, RecordKey};
+use fluvio_spu_schema::Isolation;
+use fluvio_spu_schema::produce::{DefaultPartitionRequest, DefaultProduceRequest, DefaultTopicRequest};
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::time::{Instant, MissedTickBehavior};
+use tracing::{debug, info};
+
+use crate::cluster::Cluster;
+use crate::directory;
+use crate::error::{Error, ProduceError};
+use crate::link::Link;
+use crate::producer::{MAX_RECORD_BYTES, ProducerOptions, Room};
+
+/// A key, or none, and a value.
+pub(crate) type Pair = (Option<Vec<u8>>, Vec<u8>);
+
+/// How often an idle lane looks whether its connection still stands.
+const LIVENESS_INTERVAL: Duration = Duration::from_millis(250);
+
+/// The way to one partition: a queue, a connection, and one request on its way at a time.
+pub(crate) struct Lane {
+    pub(crate) partition: u32,
+    pub(crate) queue: mpsc::Sender<Job>,
+    pub(crate) state: watch::Receiver<LaneState>,
+}
+
+/// Whether a lane can send.
+#[derive(Debug, Clone)]
+pub(crate) enum LaneState {
+    /// No connection, and why.
+    Away(Arc<str>),
+    Ready,
+}
+
+/// Records that were handed over together, and who waits for their acknowledgement.
+pub(crate) struct Job {
+    records: Vec<Pair>,
+    bytes: usize,
+    /// Sent as a batch of its own.
+    whole: bool,
+    /// Milliseconds since 1970 when they were handed over: their timestamp.
+    time: i64,
+    answer: oneshot::Sender<Result<i64, ProduceError>>,
+    room: Room,
+}
+
+impl Job {
+    pub(crate) fn new(
+        records: Vec<Pair>,
+        bytes: usize,
+        whole: bool,
+        room: Room,
+    ) -> (Self, oneshot::Receiver<Result<i64, ProduceError>>) {
+        let (answer, wait) = oneshot::channel();
+        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let job = Self {
+            records,
+            bytes,
+            whole,
+            time: i64::try_from(since.as_millis()).unwrap_or(i64::MAX),
+            answer,
+            room,
+        };
+        (job, wait)
+    }
+}
+
+/// Waits between attempts: 50 ms, doubling to 2 s.
+pub(crate) struct Backoff {
+    next: Duration,
+}
+
+impl Default for Backoff {
+    fn default() -> Self {
+        Self { next: Self::FIRST }
+    }
+}
+
+impl Backoff {
+    const FIRST: Duration = Duration::from_millis(50);
+    const LAST: Duration = Duration::from_secs(2);
+
+    pub(crate) async fn wait(&mut self) {
+        tokio::time::sleep(self.next).await;
+        self.next = (self.next * 2).min(Self::LAST);
+    }
+
+    pub(crate) fn reset(&mut self) {
+        *self = Self::default();
+    }
+}
+
+impl Lane {
+    pub(crate) fn open(cluster: Cluster, topic: Arc<str>, partition: u32, options: &ProducerOptions) -> Self {
+        // A job holds at least one record, and records are counted when they are let in: the queue is never full.
+        let (queue, jobs) = mpsc::channel(options.in_flight.max(1));
+        let (report, state) = watch::channel(LaneState::Away(Arc::from("not connected yet")));
+        let worker = Worker {
+            cluster,
+            topic,
+            partition,
+            linger: options.linger,
+            batch_size: options.batch_size,
+            deadline: options.deadline,
+            jobs,
+            held: None,
+            report,
+        };
+        tokio::spawn(worker.run());
+        Self { partition, queue, state }
+    }
+}
+
+struct Worker {
+    cluster: Cluster,
+    topic: Arc<str>,
+    partition: u32,
+    linger: Duration,
+    batch_size: usize,
+    deadline: Duration,
+    jobs: mpsc::Receiver<Job>,
+    /// A job that did not fit into the last batch.
+    held: Option<Job>,
+    report: watch::Sender<LaneState>,
+}
+
+impl Worker {
+    async fn run(mut self) {
+        let mut backoff = Backoff::default();
+        while let Some(link) = self.connect(&mut backoff).await {
+            backoff.reset();
+            self.report.send_replace(LaneState::Ready);
+            let Some(reason) = self.serve(link).await else { return };
+            info!(topic = %self.topic, partition = self.partition, reason = %reason, "producer lost its connection");
+            self.report.send_replace(LaneState::Away(reason));
+        }
+    }
+
+    /// Connects to the partition's leader, trying until it works; what is queued meanwhile is refused at once. `None`
+    /// when the producer was dropped.
+    async fn connect(&mut self, backoff: &mut Backoff) -> Option<Link> {
+        if let Some(held) = self.held.take() {
+            self.refuse(held);
+        }
+        let (cluster, topic, partition) = (self.cluster.clone(), self.topic.clone(), self.partition);
+        let report = self.report.clone();
+        let connecting = async move {
+            loop {
+                match leader_link(&cluster, &topic, partition).await {
+                    Ok(link) => break link,
+                    Err(error) => {
+                        debug!(topic = %topic, partition, %error, "producer cannot connect");
+                        report.send_replace(LaneState::Away(Arc::from(error.to_string())));
+                    }
+                }
+                backoff.wait().await;
+            }
+        };
+        tokio::pin!(connecting);
+        loop {
+            tokio::select! {
+                link = &mut connecting => return Some(link),
+                job = self.jobs.recv() => match job {
+                    Some(job) => self.refuse(job),
+                    None => return None,
+                },
+            }
+        }
+    }
+
+    /// Sends batches until the connection breaks; answers why, or `None` when the producer was dropped.
+    async fn serve(&mut self, link: Link) -> Option<Arc<str>> {
+        let mut liveness = tokio::time::interval(LIVENESS_INTERVAL);
+        liveness.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            let first = match self.held.take() {
+                Some(held) => held,
+                None => tokio::select! {
+                    job = self.jobs.recv() => job?,
+                    _ = liveness.tick() => {
+                        if link.is_broken() {
+                            return Some(Arc::from("the connection was closed"));
+                        }
+                        continue;
+                    }
+                },
+            };
+            let batch = self.gather(first).await;
+            if batch.is_empty() {
+                continue;
+            }
+            if let Err(reason) = self.deliver(&link, batch).await {
+                return Some(reason);
+            }
+        }
+    }
+
+    /// Adds what waits already, or arrives within the linger, to the first job, up to the size of a batch.
+    async fn gather(&mut self, first: Job) -> Vec<Job> {
+        let until = Instant::now() + self.linger;
+        let mut bytes = first.bytes;
+        let alone = first.whole;
+        let mut batch = vec![first];
+        while !alone && bytes < self.batch_size {
+            let next = match self.jobs.try_recv() {
+                Ok(job) => job,
+                Err(_) if self.linger.is_zero() => break,
+                Err(_) => match tokio::time::timeout_at(until, self.jobs.recv()).await {
+                    Ok(Some(job)) => job,
+                    _ => break,
+                },
+            };
+            if next.whole || bytes + next.bytes > self.batch_size {
+                self.held = Some(next);
+                break;
+            }
+            bytes += next.bytes;
+            batch.push(next);
+        }
+        // Whoever gave up waiting is not sent any more.
+        batch.retain(|job| !job.answer.is_closed());
+        batch
+    }
+
+    /// One request with one batch; answers everybody. An error means that the connection is of no more use.
+    async fn deliver(&self, link: &Link, jobs: Vec<Job>) -> Result<(), Arc<str>> {
+        let (batch, answers) = pack(jobs);
+        let outcome = match batch {
+            Ok(batch) => self.request(link, batch).await,
+            Err(reason) => Outcome::Refused(ProduceError::Refused(reason)),
+        };
+        match outcome {
+            Outcome::Stored(base) => {
+                for answer in answers {
+                    let _ = answer.to.send(Ok(base + answer.place));
+                }
+                Ok(())
+            }
+            Outcome::Refused(error) => {
+                answer_all(answers, &error);
+                Ok(())
+            }
+            Outcome::Broken(error, reason) => {
+                answer_all(answers, &error);
+                Err(reason)
+            }
+        }
+    }
+
+    async fn request(&self, link: &Link, batch: Batch<RawRecords>) -> Outcome {
+        let mut partition = DefaultPartitionRequest { partition_index: self.partition, ..Default::default() };
+        partition.records.batches.push(batch);
+        let topic = DefaultTopicRequest {
+            name: self.topic.to_string(),
+            partitions: vec![partition],
+            ..Default::default()
+        };
+        let request = DefaultProduceRequest {
+            isolation: Isolation::ReadCommitted,
+            timeout: self.deadline,
+            topics: vec![topic],
+            ..Default::default()
+        };
+        let answer = match link.ask("produce", self.deadline, request).await {
+            Ok(answer) => answer,
+            Err(error @ Error::Deadline { .. }) => {
+                let late = ProduceError::Deadline { topic: self.topic.to_string(), deadline: self.deadline };
+                return Outcome::Broken(late, Arc::from(error.to_string()));
+            }
+            Err(error) => return self.away(error.to_string()),
+        };
+        let Some(stored) = answer.find_partition_response(&self.topic, self.partition) else {
+            return self.away("the broker's answer lacks the partition".to_owned());
+        };
+        match &stored.error_code {
+            ErrorCode::None => Outcome::Stored(stored.base_offset),
+            code @ (ErrorCode::NotLeaderForPartition
+            | ErrorCode::PartitionNotLeader
+            | ErrorCode::PartitionPendingInitialization
+            | ErrorCode::TopicNotFound
+            | ErrorCode::SpuOffline
+            | ErrorCode::SpuNotFound) => self.away(code.to_string()),
+            ErrorCode::MessageTooLarge => Outcome::Refused(ProduceError::TooLarge {
+                topic: self.topic.to_string(),
+                size: self.batch_size,
+                limit: MAX_RECORD_BYTES,
+            }),
+            code => Outcome::Refused(ProduceError::Refused(code.to_string())),
+        }
+    }
+
+    fn away(&self, reason: String) -> Outcome {
+        let reason: Arc<str> = Arc::from(reason);
+        Outcome::Broken(self.unavailable(&reason), reason)
+    }
+
+    fn refuse(&self, job: Job) {
+        let reason = match &*self.report.borrow() {
+            LaneState::Away(reason) => reason.clone(),
+            LaneState::Ready => Arc::from("the connection was closed"),
+        };
+        let _ = job.answer.send(Err(self.unavailable(&reason)));
+    }
+
+    fn unavailable(&self, reason: &str) -> ProduceError {
+        ProduceError::Unavailable { topic: self.topic.to_string(), reason: reason.to_owned() }
+    }
+}
+
+/// What became of a request.
+enum Outcome {
+    /// Offset of the batch's first record.
+    Stored(i64),
+    /// The broker took nothing, and the connection is fine.
+    Refused(ProduceError),
+    /// The connection, or the leader, is gone, and why.
+    Broken(ProduceError, Arc<str>),
+}
+
+/// Who waits for a job's acknowledgement.
+struct Answer {
+    to: oneshot::Sender<Result<i64, ProduceError>>,
+    /// Place of the job's first record in the batch.
+    place: i64,
+    /// Taken until the job is answered.
+    _room: Room,
+}
+
+fn answer_all(answers: Vec<Answer>, error: &ProduceError) {
+    for answer in answers {
+        let _ = answer.to.send(Err(error.clone()));
+    }
+}
+
+/// Makes one batch of the jobs' records.
+fn pack(jobs: Vec<Job>) -> (Result<Batch<RawRecords>, String>, Vec<Answer>) {
+    let first_time = jobs.iter().map(|job| job.time).min().unwrap_or_default();
+    let last_time = jobs.iter().map(|job| job.time).max().unwrap_or_default();
+    let mut answers = Vec::with_capacity(jobs.len());
+    let mut records = Vec::with_capacity(jobs.len());
+    for job in jobs {
+        answers.push(Answer { to: job.answer, place: records.len() as i64, _room: job.room });
+        for (key, value) in job.records {
+            let key = key.map_or(RecordKey::NULL, RecordKey::from);
+            let mut record = FluvioRecord::new_key_value(key, RecordData::from(value));
+            record.get_mut_header().set_timestamp_delta(job.time - first_time);
+            records.push(record);
+        }
+    }
+    let mut batch = Batch::from(records);
+    batch.header.first_timestamp = first_time;
+    batch.header.max_time_stamp = last_time;
+    (Batch::<RawRecords>::try_from(batch).map_err(|error| error.to_string()), answers)
+}
+
+/// A connection to the server that leads the partition now.
+pub(crate) async fn leader_link(cluster: &Cluster, topic: &str, partition: u32) -> Result<Link, Error> {
+    let entry = directory::look_up(cluster, topic).await?;
+    Link::open(cluster, entry.leader(topic, partition)?).await
+}
