@@ -1,1 +1,110 @@
-//! SmartModule validate.
+//! `ovation-validate`: each event becomes a canonical reaction, a tick, or a tagged reject. Nothing is dropped, so
+//! offsets stay contiguous for the module behind it.
+//!
+//! Parameters: `skin-tones` (`keep` or `fold`), `future-ms` (how far an event's time may lie after its record's).
+
+use ovation_reaction::{Event, FUTURE_MS_DEFAULT, Origin, Reason, Reject, Rules, TaggedReject, parse};
+use ovation_shell::{Batch, CONTROL, Failure, Output, Params, REJECT_KEY, RecordRef, TICK_KEY, Transform};
+
+/// The module.
+#[derive(Debug, Default)]
+pub struct Validate {
+    rules: Rules,
+    partition: u32,
+}
+
+impl Transform for Validate {
+    fn open(params: &Params) -> Result<Self, String> {
+        let skin_tones = params.parse("skin-tones", Default::default(), "keep or fold");
+        let future_ms = params.parse("future-ms", FUTURE_MS_DEFAULT, "milliseconds");
+        let partition = params.parse("ovation.partition", 0, "a partition");
+        match (skin_tones, future_ms, partition) {
+            (Ok(skin_tones), Ok(future_ms), Ok(partition)) => {
+                Ok(Self { rules: Rules { skin_tones, future_ms }, partition })
+            }
+            (Err(error), ..) | (_, Err(error), _) | (.., Err(error)) => {
+                Err(format!("failed to open validate: {error}"))
+            }
+        }
+    }
+
+    fn transform(&mut self, batch: &Batch<'_>, out: &mut Output) -> Result<(), Failure> {
+        let mut canonical = Vec::new();
+        for record in batch.records() {
+            let record = record.map_err(|error| Failure(error.to_string()))?;
+            self.judge(batch, &record, &mut canonical, out);
+        }
+        Ok(())
+    }
+}
+
+impl Validate {
+    /// `canonical` is a buffer that lives as long as the batch.
+    fn judge(&self, batch: &Batch<'_>, record: &RecordRef<'_>, canonical: &mut Vec<u8>, out: &mut Output) {
+        let origin = Origin {
+            key: record.key,
+            timestamp: batch.timestamp_of(record),
+            partition: self.partition,
+            offset: batch.offset_of(record),
+        };
+        match own_key(record.key).and_then(|()| parse(record.value, &origin, &self.rules)) {
+            Ok(event) => {
+                canonical.clear();
+                let key = match &event {
+                    Event::Reaction(reaction) => {
+                        // Writing into memory cannot fail.
+                        let _ = serde_json::to_writer(&mut *canonical, reaction);
+                        record.key
+                    }
+                    Event::Tick(time) => {
+                        canonical.extend_from_slice(format!(r#"{{"tick":{time}}}"#).as_bytes());
+                        Some(TICK_KEY.as_bytes())
+                    }
+                };
+                if key == record.key && canonical == record.value {
+                    out.pass(record);
+                } else {
+                    out.replace(record, key, canonical);
+                }
+            }
+            Err(reject) => {
+                let tagged = TaggedReject::new(
+                    reject.reason.code(),
+                    &reject.detail,
+                    reject.room.as_deref(),
+                    record.value,
+                );
+                let value = serde_json::to_vec(&tagged).unwrap_or_default();
+                out.replace(record, Some(REJECT_KEY.as_bytes()), &value);
+            }
+        }
+    }
+}
+
+/// Control keys belong to the engine: a client that uses one could pass off its own text as a reject.
+fn own_key(key: Option<&[u8]>) -> Result<(), Reject> {
+    match key {
+        Some(key) if key.first() == Some(&CONTROL) && key != TICK_KEY.as_bytes() => {
+            Err(Reject::new(Reason::KeyMismatch, "keys that begin with U+0001 are reserved"))
+        }
+        _ => Ok(()),
+    }
+}
+
+#[cfg(target_arch = "wasm32")]
+mod shell {
+    #![allow(unsafe_code, reason = "exported names are part of the SmartModule ABI")]
+    use ovation_shell::exports::{self, Cell};
+
+    std::thread_local!(static CELL: Cell<super::Validate> = Cell::default());
+
+    #[unsafe(no_mangle)]
+    extern "C" fn init(ptr: *mut u8, len: usize, version: i32) -> i32 {
+        exports::init(&CELL, ptr, len, version)
+    }
+
+    #[unsafe(no_mangle)]
+    extern "C" fn map(ptr: *mut u8, len: usize, version: i32) -> i32 {
+        exports::transform(&CELL, ptr, len, version)
+    }
+}

@@ -1,1 +1,29 @@
-//! SmartModule window.
+//! `ovation-window`: counts reactions in windows of record time, under the processor contract.
+//!
+//! Parameters: `ovation.windows` (JSON, see [`ovation_windowing::WindowSettings`]), `dedup.horizon-ms`, `dedup.ids`; the
+//! engine adds its own `ovation.*`.
+
+mod counts;
+mod stage;
+
+pub use counts::Taps;
+pub use stage::Window;
+
+#[cfg(target_arch = "wasm32")]
+mod shell {
+    #![allow(unsafe_code, reason = "exported names are part of the SmartModule ABI")]
+    use ovation_shell::Contract;
+    use ovation_shell::exports::{self, Cell};
+
+    std::thread_local!(static CELL: Cell<Contract<super::Window>> = Cell::default());
+
+    #[unsafe(no_mangle)]
+    extern "C" fn init(ptr: *mut u8, len: usize, version: i32) -> i32 {
+        exports::init(&CELL, ptr, len, version)
+    }
+
+    #[unsafe(no_mangle)]
+    extern "C" fn array_map(ptr: *mut u8, len: usize, version: i32) -> i32 {
+        exports::transform(&CELL, ptr, len, version)
+    }
+}

@@ -1,0 +1,83 @@
+//! Builds the SmartModules to WASM with the same cargo, so that their bytes can be embedded.
+
+use std::env;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode};
+
+const TARGET: &str = "wasm32-unknown-unknown";
+const MODULES: [&str; 4] = ["validate", "window", "fence", "word-count"];
+/// Crates whose change makes the bytes stale, beside the modules themselves.
+const SHARED: [&str; 3] = ["reaction", "windowing", "shell"];
+
+fn main() -> ExitCode {
+    match build() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(sentence) => {
+            println!("cargo::error={sentence}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn build() -> Result<(), String> {
+    let variable = |name: &str| env::var(name).map_err(|_| format!("cargo did not set {name}"));
+    let manifest = PathBuf::from(variable("CARGO_MANIFEST_DIR")?);
+    let out = PathBuf::from(variable("OUT_DIR")?);
+    let smartmodules = manifest.parent().ok_or("this crate is not in smartmodules/")?;
+    let root = smartmodules.parent().ok_or("smartmodules/ is not in the workspace")?;
+
+    for name in MODULES.iter().chain(&SHARED) {
+        println!("cargo::rerun-if-changed={}", smartmodules.join(name).join("src").display());
+        println!("cargo::rerun-if-changed={}", smartmodules.join(name).join("Cargo.toml").display());
+    }
+    println!("cargo::rerun-if-changed={}", root.join("Cargo.toml").display());
+
+    check_target(&variable("RUSTC")?)?;
+    // One folder for every profile of the host: the modules are built once, not once a profile.
+    let target_dir = out.ancestors().nth(4).ok_or("OUT_DIR is not in a target folder")?.join("smartmodules");
+    run_cargo(&variable("CARGO")?, root, &target_dir)?;
+
+    for name in MODULES {
+        let file = format!("ovation_{}.wasm", name.replace('-', "_"));
+        let built = target_dir.join(TARGET).join("wasm").join(&file);
+        std::fs::copy(&built, out.join(&file))
+            .map_err(|error| format!("failed to copy {}: {error}", built.display()))?;
+    }
+    Ok(())
+}
+
+fn check_target(rustc: &str) -> Result<(), String> {
+    let output = Command::new(rustc)
+        .args(["--print", "target-libdir", "--target", TARGET])
+        .output()
+        .map_err(|error| format!("failed to run {rustc}: {error}"))?;
+    let folder = String::from_utf8_lossy(&output.stdout);
+    if output.status.success() && Path::new(folder.trim()).is_dir() {
+        return Ok(());
+    }
+    Err(format!("the Rust target {TARGET} is missing; add it with: rustup target add {TARGET}"))
+}
+
+fn run_cargo(cargo: &str, root: &Path, target_dir: &Path) -> Result<(), String> {
+    let mut command = Command::new(cargo);
+    command
+        .current_dir(root)
+        .args(["build", "--profile", "wasm", "--target", TARGET])
+        .arg("--target-dir")
+        .arg(target_dir);
+    for name in MODULES {
+        command.args(["-p", &format!("ovation-{name}")]);
+    }
+    // What the outer build set for the host (clippy's wrapper, its flags) is not meant for the modules.
+    for name in ["CARGO_ENCODED_RUSTFLAGS", "RUSTC_WORKSPACE_WRAPPER", "CARGO_TARGET_DIR", "RUSTC"] {
+        command.env_remove(name);
+    }
+    // The engine provides `copy_records`; from Rust 1.96 on the linker asks to be told.
+    command.env("RUSTFLAGS", "-C link-arg=--allow-undefined");
+    let output = command.output().map_err(|error| format!("failed to run {cargo}: {error}"))?;
+    if output.status.success() {
+        return Ok(());
+    }
+    eprintln!("{}", String::from_utf8_lossy(&output.stderr));
+    Err("failed to build the SmartModules; the compiler's words are above".to_owned())
+}
