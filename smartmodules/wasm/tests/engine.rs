@@ -1,0 +1,390 @@
+//! The modules as the broker runs them: real WASM in Fluvio's own SmartModule engine.
+
+use std::collections::BTreeMap;
+
+use fluvio_protocol::record::Record;
+use fluvio_smartengine::{
+    Lookback, SmartEngine, SmartModuleChainBuilder, SmartModuleChainInstance, SmartModuleConfig,
+};
+use fluvio_smartmodule::SMARTMODULE_TIMESTAMPS_VERSION as VERSION;
+use fluvio_smartmodule::dataplane::smartmodule::SmartModuleInput;
+use serde_json::{Value, json};
+
+/// A record timestamp; times in these tests count from here.
+const T0: i64 = 1_795_426_840_000;
+
+struct Chain(SmartModuleChainInstance);
+
+#[derive(Debug, Clone, PartialEq)]
+struct Out {
+    key: Option<String>,
+    value: String,
+}
+
+impl Out {
+    fn json(&self) -> Value {
+        serde_json::from_str(&self.value).expect("a JSON value")
+    }
+    fn tag(&self) -> Option<&str> {
+        self.key.as_deref().and_then(|key| key.strip_prefix('\u{1}'))
+    }
+}
+
+fn chain(modules: &[&[u8]], params: &[(&str, String)], lookback: bool) -> Result<Chain, String> {
+    let mut builder = SmartModuleChainBuilder::default();
+    for wasm in modules {
+        let mut config = SmartModuleConfig::builder();
+        for (name, value) in params {
+            config.param(*name, value);
+        }
+        if lookback {
+            config.lookback(Some(Lookback::Last(2)));
+        }
+        let config = config.smartmodule_names(vec!["test".to_owned()]).build().expect("a config");
+        builder.add_smart_module(config, wasm.to_vec());
+    }
+    builder.initialize(&SmartEngine::new()).map(Chain).map_err(|error| format!("{error:#}"))
+}
+
+fn reactions(extra: &[(&str, String)]) -> Chain {
+    let windows = r#"[{"name":"10s","kind":"tumbling","size_ms":10000,"grace_ms":2000,"every_ms":100}]"#;
+    let mut params = vec![
+        ("ovation.stage", "reactions".to_owned()),
+        ("ovation.epoch", "1".to_owned()),
+        ("ovation.source", "emoji-events".to_owned()),
+        ("ovation.partition", "0".to_owned()),
+        ("ovation.config", "c0ffee".to_owned()),
+        ("ovation.windows", windows.to_owned()),
+    ];
+    params.extend_from_slice(extra);
+    chain(&[ovation_wasm::VALIDATE, ovation_wasm::WINDOW], &params, false).expect("opens")
+}
+
+impl Chain {
+    fn run(&mut self, base_offset: i64, records: &[(&str, String)]) -> Vec<Out> {
+        self.call(base_offset, records).expect("no error from a transform")
+    }
+
+    fn call(&mut self, base_offset: i64, records: &[(&str, String)]) -> Result<Vec<Out>, String> {
+        let records: Vec<Record> = records
+            .iter()
+            .enumerate()
+            .map(|(delta, (key, value))| {
+                let mut record = match key {
+                    &"" => Record::new(value.as_str()),
+                    key => Record::new_key_value(*key, value.as_str()),
+                };
+                record.preamble.set_offset_delta(delta as i64);
+                record
+            })
+            .collect();
+        let mut input = SmartModuleInput::try_from_records(records, VERSION).expect("encodes");
+        input.set_base_offset(base_offset);
+        input.set_base_timestamp(T0);
+        let output = self.0.process(input).expect("the engine runs it");
+        if let Some(error) = output.error {
+            assert!(output.successes.is_empty(), "a refused batch is refused whole");
+            return Err(error.hint);
+        }
+        let text = |data: &[u8]| String::from_utf8(data.to_vec()).expect("text");
+        Ok(output
+            .successes
+            .iter()
+            .map(|record| Out { key: record.key.as_ref().map(|key| text(key)), value: text(&record.value) })
+            .collect())
+    }
+}
+
+fn tap(room: &str, emoji: &str, count: u64, at_ms: i64, id: &str) -> (String, String) {
+    let event = json!({"id": id, "room": room, "emoji": emoji, "count": count, "ts": T0 + at_ms});
+    (room.to_owned(), event.to_string())
+}
+
+fn tick(at_ms: i64) -> (String, String) {
+    ("\u{1}tick".to_owned(), json!({"tick": T0 + at_ms}).to_string())
+}
+
+fn borrowed(records: &[(String, String)]) -> Vec<(&str, String)> {
+    records.iter().map(|(key, value)| (key.as_str(), value.clone())).collect()
+}
+
+fn of_tag<'a>(outs: &'a [Out], tag: Option<&str>) -> Vec<&'a Out> {
+    outs.iter().filter(|out| out.tag() == tag).collect()
+}
+
+#[test]
+fn taps_become_updates_and_a_final() {
+    let mut chain = reactions(&[("future-ms", "60000".to_owned())]);
+    let outs = chain.run(
+        7,
+        &borrowed(&[
+            tap("lobby", "🔥", 2, 0, "a"),
+            tap("lobby", "❤", 1, 50, "b"),
+            tap("lobby", "❤\u{fe0f}", 1, 100, "c"),
+        ]),
+    );
+    let results: Vec<Value> = of_tag(&outs, None).iter().map(|out| out.json()).collect();
+    assert_eq!(results.len(), 2, "one at once, one when 100 ms have passed: {outs:?}");
+    assert_eq!(results[0]["counts"], json!({"🔥": 2}));
+    assert_eq!(results[0]["source"], json!({"partition": 0, "offset": 7}));
+    // Time moves before the third tap is added: the update holds what came before it.
+    assert_eq!(results[1]["counts"], json!({"❤️": 1, "🔥": 2}));
+    assert_eq!(results[1]["revision"], 2);
+    let progress = outs.last().expect("every call answers");
+    assert_eq!(progress.tag(), Some("progress"));
+    let progress = progress.json();
+    assert_eq!((&progress["first"], &progress["next"], &progress["seq"]), (&json!(7), &json!(10), &json!(2)));
+    assert_eq!((&progress["dirty"], &progress["open"]), (&json!(true), &json!(1)));
+
+    let outs = chain.run(10, &borrowed(&[tick(200), tick(11_999), tick(12_000)]));
+    let results: Vec<Value> = of_tag(&outs, None).iter().map(|out| out.json()).collect();
+    assert_eq!(results.len(), 2, "the update that was due, then the final: {outs:?}");
+    assert_eq!(results[1]["final"], json!(true));
+    assert_eq!(results[1]["total"], 4);
+    assert_eq!(results[1]["seq"], 4);
+    assert_eq!(results[1]["window"], json!({"name":"10s","kind":"tumbling","start":T0,"end":T0 + 10_000}));
+    assert_eq!(results[1]["room_totals"], json!({"reactions": 4, "late": 0, "duplicates": 0, "rejected": 0}));
+    assert_eq!(of_tag(&outs, Some("progress"))[0].json()["open"], 0);
+}
+
+#[test]
+fn what_does_not_count_is_numbered_and_says_why() {
+    let mut chain = reactions(&[("future-ms", "60000".to_owned())]);
+    let records = [
+        tap("lobby", "🔥", 1, 30_000, "a"),
+        tap("lobby", "🔥", 3, 0, "late"),
+        tap("lobby", "🔥", 1, 30_000, "a"),
+        tap("lobby", "fire", 1, 0, "x"),
+        ("other".to_owned(), tap("lobby", "🔥", 1, 0, "y").1),
+        ("\u{1}reject".to_owned(), json!({"reason":"forged"}).to_string()),
+        ("lobby".to_owned(), "{".to_owned()),
+    ];
+    let outs = chain.run(0, &borrowed(&records));
+    let letters: Vec<Value> = of_tag(&outs, Some("reject")).iter().map(|out| out.json()).collect();
+    let reasons: Vec<&str> = letters.iter().filter_map(|letter| letter["reason"].as_str()).collect();
+    assert_eq!(reasons, ["late", "unknown_emoji", "key_mismatch", "key_mismatch", "malformed"]);
+    for (index, letter) in letters.iter().enumerate() {
+        assert_eq!(letter["seq"], json!(index + 1));
+        assert_eq!(letter["stage"], "reactions");
+        assert_eq!(letter["source"]["topic"], "emoji-events");
+    }
+    assert_eq!(letters[0]["source"]["offset"], 1);
+    assert_eq!(letters[4]["event"], "{");
+    let outs = chain.run(7, &borrowed(&[tick(60_000)]));
+    let last = of_tag(&outs, None)[0].json();
+    assert_eq!(last["room_totals"], json!({"reactions": 1, "late": 3, "duplicates": 1, "rejected": 2}));
+}
+
+#[test]
+fn a_batch_given_twice_is_answered_twice_with_the_same_bytes() {
+    let mut chain = reactions(&[]);
+    let records = borrowed_static();
+    let first = chain.run(0, &borrowed(&records));
+    assert_eq!(chain.run(0, &borrowed(&records)), first);
+    let next = chain.run(records.len() as i64, &borrowed(&[tick(4_000)]));
+    assert_eq!(of_tag(&next, Some("progress"))[0].json()["first"], json!(records.len()));
+}
+
+fn borrowed_static() -> Vec<(String, String)> {
+    (0..20).map(|n| tap("lobby", "🔥", 1, n * 40, &format!("id{n}"))).collect()
+}
+
+#[test]
+fn a_stream_that_starts_within_a_batch_skips_what_is_below() {
+    let mut chain = reactions(&[("ovation.start", "5".to_owned())]);
+    let outs = chain.run(0, &borrowed(&borrowed_static()));
+    let progress = of_tag(&outs, Some("progress"))[0].json();
+    assert_eq!((&progress["first"], &progress["next"]), (&json!(5), &json!(20)));
+    assert_eq!(of_tag(&outs, None)[0].json()["source"]["offset"], 5);
+}
+
+#[test]
+fn a_gap_shows_in_the_progress() {
+    let mut chain = reactions(&[("ovation.start", "0".to_owned())]);
+    chain.run(0, &borrowed(&[tick(1)]));
+    let outs = chain.run(5, &borrowed(&[tick(2)]));
+    assert_eq!(of_tag(&outs, Some("progress"))[0].json()["first"], 5);
+}
+
+/// A day in many rooms, with repeats and late ones: enough for windows, dedup and checkpoints to matter.
+fn long_run() -> Vec<(String, String)> {
+    let emoji = ["🔥", "❤", "👍🏽", "nope"];
+    let mut state = 7u64;
+    let mut random = move |below: u64| {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (state >> 33) % below
+    };
+    (0..3_000)
+        .map(|n| {
+            let at = n * 3 + random(800) as i64;
+            let room = format!("room{}", random(5));
+            match random(20) {
+                0 => tick(at),
+                _ => {
+                    tap(&room, emoji[random(4) as usize], 1 + random(3), at, &format!("id{}", random(2_500)))
+                }
+            }
+        })
+        .collect()
+}
+
+fn results(outs: &[Out]) -> Vec<Out> {
+    outs.iter().filter(|out| matches!(out.tag(), None | Some("reject"))).cloned().collect()
+}
+
+#[test]
+fn results_do_not_depend_on_batches_or_restarts() {
+    let extra = [("future-ms", "60000".to_owned()), ("ovation.checkpoint.records", "100".to_owned())];
+    let records = long_run();
+    let whole = reactions(&extra).run(0, &borrowed(&records));
+    let expected = results(&whole);
+    assert!(expected.len() > 500, "{}", expected.len());
+
+    let mut chain = reactions(&extra);
+    let (mut seen, mut at, mut size) = (Vec::new(), 0, 1);
+    let mut pieces: BTreeMap<i64, Vec<Value>> = BTreeMap::new();
+    while at < records.len() {
+        let end = (at + size).min(records.len());
+        let outs = chain.run(at as i64, &borrowed(&records[at..end]));
+        for out in of_tag(&outs, Some("checkpoint")) {
+            let piece = out.json();
+            pieces.entry(piece["offset"].as_i64().expect("an offset")).or_default().push(piece);
+        }
+        seen.extend(results(&outs));
+        (at, size) = (end, size * 7 % 211 + 1);
+    }
+    assert_eq!(seen, expected, "batch boundaries show in the results");
+    assert!(pieces.len() >= 25, "{}", pieces.len());
+
+    for (offset, pieces) in pieces.iter().step_by(4) {
+        let mut restored: Vec<(&str, String)> = extra.to_vec();
+        let names: Vec<String> =
+            (0..pieces.len()).map(|piece| format!("ovation.checkpoint.{piece}")).collect();
+        for (name, piece) in names.iter().zip(pieces) {
+            let data = piece["data"].as_str().expect("text");
+            assert!(data.len() <= 30_000);
+            restored.push((name, data.to_owned()));
+        }
+        restored.push(("ovation.checkpoint.pieces", pieces.len().to_string()));
+        restored.push(("ovation.start", offset.to_string()));
+        let outs = reactions(&restored).run(*offset, &borrowed(&records[*offset as usize..]));
+        let replayed = results(&outs);
+        assert_eq!(replayed, expected[expected.len() - replayed.len()..], "restart at {offset}");
+        let (seq, reject_seq) = (&pieces[0]["seq"], &pieces[0]["reject_seq"]);
+        let before = seq.as_u64().zip(reject_seq.as_u64()).map(|(seq, rejects)| (seq + rejects) as usize);
+        assert_eq!(before, Some(expected.len() - replayed.len()), "restart at {offset}");
+    }
+}
+
+#[test]
+fn a_large_state_goes_in_pieces_below_the_parameter_limit() {
+    let mut chain = reactions(&[("ovation.checkpoint.records", "3000".to_owned())]);
+    let records: Vec<_> = (0..3_000).map(|n| tap(&format!("room{n}"), "🔥", 1, 0, &format!("{n}"))).collect();
+    let outs = chain.run(0, &borrowed(&records));
+    let pieces = of_tag(&outs, Some("checkpoint"));
+    assert!(pieces.len() > 5, "{}", pieces.len());
+    let mut params: Vec<(String, String)> = pieces
+        .iter()
+        .enumerate()
+        .map(|(index, piece)| {
+            (format!("ovation.checkpoint.{index}"), piece.json()["data"].as_str().expect("text").to_owned())
+        })
+        .collect();
+    params.push(("ovation.checkpoint.pieces".to_owned(), pieces.len().to_string()));
+    let params: Vec<(&str, String)> =
+        params.iter().map(|(name, value)| (name.as_str(), value.clone())).collect();
+    let outs = reactions(&params).run(3_000, &borrowed(&[tap("room7", "🔥", 1, 200, "again")]));
+    let update = of_tag(&outs, None)[0].json();
+    assert_eq!((&update["total"], &update["seq"]), (&json!(2), &json!(3_001)));
+}
+
+#[test]
+fn parameters_that_make_no_sense_are_refused_at_opening() {
+    let open =
+        |wasm, name, value: &str| chain(&[wasm], &[(name, value.to_owned())], false).err().expect("refused");
+    assert!(open(ovation_wasm::VALIDATE, "skin-tones", "blue").contains("keep or fold"));
+    assert!(open(ovation_wasm::WINDOW, "ovation.windows", "[]").contains("at least one window"));
+    assert!(open(ovation_wasm::WINDOW, "ovation.checkpoint.pieces", "2").contains("missing"));
+}
+
+fn numbered(epoch: u64, seqs: impl IntoIterator<Item = u64>) -> Vec<(&'static str, String)> {
+    seqs.into_iter()
+        .map(|seq| {
+            ("room", json!({"stage":"s","epoch":epoch,"seq":seq,"source":{"partition":0}}).to_string())
+        })
+        .collect()
+}
+
+fn fence() -> Chain {
+    chain(&[ovation_wasm::FENCE], &[], true).expect("opens")
+}
+
+#[test]
+fn the_fence_lets_in_what_continues_and_refuses_the_rest_whole() {
+    let mut fence = fence();
+    assert_eq!(
+        fence.call(0, &numbered(1, [2])).err().as_deref(),
+        Some("fence: expected epoch 1 seq 1, got epoch 1 seq 2")
+    );
+    assert_eq!(fence.run(0, &numbered(1, 1..=3)).len(), 3);
+    for refused in
+        [numbered(1, [3]), numbered(1, [5]), numbered(1, [4, 6]), numbered(1, [1]), numbered(2, [4])]
+    {
+        assert!(
+            fence.call(3, &refused).expect_err("refused").contains("expected epoch 1 seq"),
+            "{refused:?}"
+        );
+    }
+    assert_eq!(fence.run(3, &numbered(1, 4..=5)).len(), 2, "a refusal leaves no trace");
+    assert_eq!(fence.run(5, &numbered(2, 1..=2)).len(), 2, "a newer epoch starts at 1");
+    assert!(fence.call(7, &numbered(1, [6])).is_err(), "an older epoch is over");
+    assert!(fence.call(7, &[("room", "{}".to_owned())]).is_err());
+}
+
+#[test]
+fn the_fence_learns_from_the_end_of_the_log() {
+    let mut fence = fence();
+    let last: Vec<Record> = numbered(3, [40, 41]).into_iter().map(|(_, value)| Record::new(value)).collect();
+    let runtime = tokio_free_block_on(fence.0.look_back(|_| {
+        let last = last.clone();
+        async move { Ok(last) }
+    }));
+    runtime.expect("looks back");
+    assert!(fence.call(42, &numbered(3, [41])).is_err());
+    assert_eq!(fence.run(42, &numbered(3, [42])).len(), 1);
+}
+
+#[test]
+fn a_resync_is_compare_and_set_and_is_not_stored() {
+    let mut fence = fence();
+    fence.run(0, &numbered(1, 1..=9));
+    let resync = |from: u64, to: u64| {
+        vec![("\u{1}resync", json!({"stage":"s","epoch":1,"from":from,"to":to}).to_string())]
+    };
+    assert!(fence.call(9, &resync(8, 5)).expect_err("refused").contains("expected epoch 1 seq 10"));
+    assert!(fence.run(9, &resync(9, 5)).is_empty());
+    assert_eq!(fence.run(9, &numbered(1, [6])).len(), 1);
+    assert!(fence.run(9, &resync(6, 0)).is_empty());
+    assert_eq!(fence.run(9, &numbered(1, [1])).len(), 1);
+}
+
+#[test]
+fn words_are_counted_by_the_same_contract() {
+    let windows = r#"[{"name":"w","kind":"tumbling","size_ms":1000,"every_ms":0}]"#;
+    let params = [("ovation.windows", windows.to_owned())];
+    let mut chain = chain(&[ovation_wasm::WORD_COUNT], &params, false).expect("opens");
+    let outs = chain.run(0, &[("page", "To be or not to be".to_owned()), ("\u{1}tick", tick(1_000).1)]);
+    let last = of_tag(&outs, None).last().expect("a final").json();
+    assert_eq!(last["words"], json!({"to": 2, "be": 2, "or": 1, "not": 1}));
+    assert_eq!((&last["final"], &last["seq"]), (&json!(true), &json!(2)));
+}
+
+/// The engine's look-back is async for the sake of storage; here it never waits.
+fn tokio_free_block_on<F: std::future::Future>(future: F) -> F::Output {
+    let mut future = std::pin::pin!(future);
+    let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+    match future.as_mut().poll(&mut context) {
+        std::task::Poll::Ready(output) => output,
+        std::task::Poll::Pending => unreachable!("nothing to wait for"),
+    }
+}
