@@ -1,0 +1,71 @@
+//! The pages: plain files, embedded; they get everything else from the API.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::Query;
+use axum::extract::rejection::QueryRejection;
+use axum::http::header;
+use axum::response::{IntoResponse, Redirect, Response};
+use axum::routing::get;
+use serde::Deserialize;
+
+use crate::App;
+use crate::problem::Problem;
+use crate::room::Room;
+
+/// Nothing but the gateway's own files, no inline script or style. A page may be framed by its own origin only.
+const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; \
+    connect-src 'self'; manifest-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'self'";
+
+const HTML: &str = "text/html; charset=utf-8";
+const CSS: &str = "text/css; charset=utf-8";
+const SCRIPT: &str = "text/javascript; charset=utf-8";
+const SVG: &str = "image/svg+xml";
+
+/// The pages and what they load.
+pub(crate) fn router() -> Router<Arc<App>> {
+    let asset = |kind: &'static str, text: &'static str| get(async move || file(kind, text));
+    Router::new()
+        .route("/", get(front))
+        .route("/r/{room}", get(room))
+        .route("/assets/page.css", asset(CSS, include_str!("../web/page.css")))
+        .route("/assets/room.js", asset(SCRIPT, include_str!("../web/room.js")))
+        .route("/assets/feed.js", asset(SCRIPT, include_str!("../web/feed.js")))
+        .route("/assets/floats.js", asset(SCRIPT, include_str!("../web/floats.js")))
+        .route("/assets/icon.svg", asset(SVG, include_str!("../web/icon.svg")))
+}
+
+/// `/r/{room}`: react, and see the crowd. The page reads the room's name from its own address.
+async fn room(_: Room) -> Response {
+    file(HTML, include_str!("../web/room.html"))
+}
+
+#[derive(Deserialize)]
+struct Choice {
+    room: Option<String>,
+}
+
+/// `/`: choose a room; `/?room=NAME`, as its form sends it, leads there.
+async fn front(choice: Result<Query<Choice>, QueryRejection>) -> Result<Response, Problem> {
+    let Query(choice) = choice.map_err(|error| Problem::bad_request(error.body_text()))?;
+    match choice.room {
+        None => Ok(file(HTML, include_str!("../web/front.html"))),
+        Some(name) => {
+            let room = Room::named(name.trim())?;
+            Ok(Redirect::to(&format!("/r/{}", room.as_str())).into_response())
+        }
+    }
+}
+
+fn file(kind: &'static str, text: &'static str) -> Response {
+    let headers = [
+        (header::CONTENT_TYPE, kind),
+        // The files change with the binary and have no version in their names.
+        (header::CACHE_CONTROL, "no-cache"),
+        (header::CONTENT_SECURITY_POLICY, CONTENT_SECURITY_POLICY),
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (header::REFERRER_POLICY, "same-origin"),
+    ];
+    (headers, text).into_response()
+}
