@@ -1,2 +1,18 @@
-//! The topology engine: spec, plan, apply, run.
+//! The topology engine: reads a topology, makes a cluster look like it, and runs its stages.
+//!
+//! A stage is a chain of SmartModules that runs in the broker. The engine holds one task per stage and source partition;
+//! it carries what the chain returns to the sink, the dead-letter topic and the checkpoint topic, and sees to it that every
+//! result is stored once, whatever breaks: the last module numbers its results, the sink's fence refuses what does not
+//! continue them, and a restart begins with a checkpoint that the sink confirms.
+//!
+//! It knows streams, windows and numbers, and nothing of what the records mean.
 #![forbid(unsafe_code)]
+
+mod check;
+mod document;
+mod problem;
+mod quantity;
+mod spec;
+
+pub use problem::{Problem, SpecError};
+pub use spec::{ModuleSource, Retention, SmartModule, Stage, Topic, Topology, Transform, Window, WindowKind};

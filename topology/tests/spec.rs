@@ -1,0 +1,198 @@
+//! What a topology may say, and what its author is told when it does not.
+
+#![expect(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
+
+use std::time::Duration;
+
+use ovation_topology::{ModuleSource, Topology, WindowKind};
+
+const WORDS: &str = "\
+name: words
+topics:
+  lines:       { partitions: 2, retention: { time: 7d, size: 512MiB } }
+  counts:      { partitions: 2, fence: true }
+  refused:     { partitions: 2, fence: true }
+  checkpoints: { partitions: 2 }
+smartmodules:
+  count: { builtin: word-count }
+  clean: { path: ./clean.wasm }
+stages:
+  words:
+    source: lines
+    transforms:
+      - uses: clean
+        with: { case: keep, limit: 3, strict: true }
+      - uses: count
+        window:
+          tumbling: { size: 10s }
+          grace: 2s
+          emit: { every: 250ms }
+    sink: counts
+    dead-letter: refused
+    checkpoints: checkpoints
+";
+
+fn complaint(from: &str, to: &str) -> String {
+    assert!(WORDS.contains(from), "{from:?}");
+    let text = WORDS.replacen(from, to, 1);
+    Topology::parse("topo/words.yaml", &text).expect_err(to).to_string()
+}
+
+#[test]
+fn a_topology_says_what_it_means() {
+    let topology = Topology::parse("topo/words.yaml", WORDS).unwrap();
+    assert_eq!(topology.name, "words");
+    let lines = topology.topic("lines").unwrap();
+    assert_eq!(lines.partitions, 2);
+    assert_eq!(lines.retention.time, Some(Duration::from_secs(604_800)));
+    assert_eq!(lines.retention.size, Some(512 << 20));
+    assert!(!lines.fence && topology.topic("counts").unwrap().fence);
+    let clean = topology.smartmodule("clean").unwrap();
+    assert_eq!(clean.source, ModuleSource::Path("topo/./clean.wasm".into()));
+    let [stage] = topology.stages.as_slice() else { panic!("one stage") };
+    assert!(stage.is_stateful());
+    assert_eq!(stage.every(), Some(Duration::from_millis(250)));
+    let with: Vec<_> =
+        stage.transforms[0].with.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+    assert_eq!(with, [("case", "keep"), ("limit", "3"), ("strict", "true")]);
+    let [window] = stage.transforms[1].windows.as_slice() else { panic!("one window") };
+    assert_eq!(window.name, "10s");
+    assert_eq!(window.kind, WindowKind::Tumbling { size: Duration::from_secs(10) });
+    assert_eq!(window.grace, Duration::from_secs(2));
+}
+
+#[test]
+fn an_unknown_key_is_an_error_with_a_guess() {
+    let text = WORDS.replace("retention:", "retentoin:");
+    let error = Topology::parse("words.yaml", &text).unwrap_err();
+    let [problem] = error.problems() else { panic!("one problem") };
+    assert_eq!((problem.line, problem.column), (3, 33));
+    assert_eq!(
+        problem.to_string(),
+        "words.yaml:3:33: unknown key \"retentoin\"; expected one of `partitions`, `retention`, `fence`"
+    );
+    assert_eq!(problem.help.as_deref(), Some("did you mean `retention`?"));
+}
+
+#[test]
+fn a_diagnostic_underlines_the_spot() {
+    let text = WORDS.replace("source: lines", "source: linse");
+    let error = Topology::parse("words.yaml", &text).unwrap_err();
+    let mut shown = String::new();
+    miette::GraphicalReportHandler::new_themed(miette::GraphicalTheme::unicode_nocolor())
+        .render_report(&mut shown, &error)
+        .unwrap();
+    assert!(shown.contains("words.yaml:12:13"), "{shown}");
+    assert!(shown.contains("source: linse"), "{shown}");
+    assert!(shown.contains("did you mean `lines`?"), "{shown}");
+    assert!(shown.contains("┬"), "{shown}");
+}
+
+#[test]
+fn each_mistake_is_named_with_its_place() {
+    let cases = [
+        (
+            "source: lines",
+            "source: nothing",
+            "words.yaml:12:13: there is no topic \"nothing\" under `topics`",
+        ),
+        (
+            "uses: clean",
+            "uses: cleen",
+            "words.yaml:14:15: there is no SmartModule \"cleen\" under `smartmodules`",
+        ),
+        (
+            "counts:      { partitions: 2, fence: true }",
+            "counts:      { partitions: 2 }",
+            "words.yaml:21:11: stage \"words\" counts in windows, so its sink \"counts\" has to be fenced",
+        ),
+        (
+            "counts:      { partitions: 2, fence: true }",
+            "counts:      { partitions: 3, fence: true }",
+            "words.yaml:21:11: the sink \"counts\" has 3 partitions and the source \"lines\" has 2; expected the same \
+             number, because partition n of the source is written to partition n of the sink",
+        ),
+        (
+            "dead-letter: refused",
+            "dead-letter: counts",
+            "words.yaml:22:18: topic \"counts\" cannot be the dead-letter topic of stage \"words\": it is the sink of \
+             stage \"words\" already",
+        ),
+        (
+            "sink: counts",
+            "sink: lines",
+            "words.yaml:21:11: stage \"words\" writes to its own source \"lines\"",
+        ),
+        (
+            "    checkpoints: checkpoints\n",
+            "",
+            "words.yaml:11:3: stage \"words\" counts in windows, so it needs a topic for `checkpoints`",
+        ),
+        (
+            "size: 10s",
+            "size: 10",
+            "words.yaml:18:29: \"10\" is not a duration such as 100ms, 10s, 5m, 2h or 7d",
+        ),
+        ("size: 10s", "size: 0s", "words.yaml:18:29: 0s is too short; expected at least 1ms"),
+        ("every: 250ms", "every: 0ms", "words.yaml:20:26: 0ms is too short; expected at least 10ms"),
+        ("512MiB", "512mib", "words.yaml:3:62: \"512mib\" is not a size such as 64KiB, 512MiB or 10GiB"),
+        (
+            "lines:       { partitions: 2",
+            "lines:       { partitions: 0",
+            "a topic has 1 to 1024 partitions, not 0",
+        ),
+        ("lines:       { partitions: 2", "lines:       { partitions: two", "words.yaml:3:30: "),
+        (
+            "{ builtin: word-count }",
+            "{ }",
+            "words.yaml:8:3: SmartModule \"count\" needs either `builtin` or `path`",
+        ),
+        ("case: keep", "ovation.stage: keep", "the parameter \"ovation.stage\" is set by the engine itself"),
+        ("  lines: ", "  Lines: ", "\"Lines\" cannot be the name of a topic"),
+        ("    sink: counts\n", "", "words.yaml:12:5: the key \"sink\" is missing"),
+        ("sink: counts", "sink: counts\n    sink: refused", "the key \"sink\" appears twice"),
+        ("stages:\n", "stages: [\n", "words.yaml:"),
+    ];
+    for (from, to, expected) in cases {
+        let said = complaint(from, to);
+        assert!(said.contains(expected), "{to:?} gave:\n{said}\nwithout:\n{expected}");
+    }
+}
+
+#[test]
+fn all_mistakes_are_told_at_once() {
+    let text = WORDS.replace("source: lines", "source: linse").replace("size: 10s", "size: soon");
+    let error = Topology::parse("words.yaml", &text).unwrap_err();
+    assert_eq!(error.problems().len(), 2);
+    assert!(error.to_string().starts_with("failed to use the topology: 2 problems\n  words.yaml:12:13: "));
+}
+
+#[test]
+fn two_stages_cannot_share_a_sink_but_may_share_checkpoints() {
+    let second = WORDS.split_once("stages:\n").unwrap().1.replace("  words:", "  again:");
+    let error = Topology::parse("words.yaml", &format!("{WORDS}{second}")).unwrap_err();
+    let said: Vec<String> = error.problems().iter().map(|problem| problem.message.clone()).collect();
+    assert_eq!(
+        said,
+        [
+            "topic \"counts\" cannot be the sink of stage \"again\": it is the sink of stage \"words\" already",
+            "topic \"refused\" cannot be the dead-letter topic of stage \"again\": it is the dead-letter topic of stage \
+             \"words\" already",
+        ]
+    );
+}
+
+#[test]
+fn nonsense_is_refused_without_a_panic() {
+    for text in [
+        "",
+        "\u{0}",
+        "- a\n- b",
+        "name: [",
+        "name: x\ntopics: 3\nstages: {}",
+        "*a",
+        "name: x\ntopics: {}\nstages: {}",
+    ] {
+        assert!(Topology::parse("words.yaml", text).is_err(), "{text:?}");
+    }
+}
