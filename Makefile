@@ -1,0 +1,59 @@
+# The verbs of this project. `make run` and `make test` are all that a newcomer needs: they install what is missing by
+# rustup, cargo, pip and npm, into the project's own ignored folders.
+
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+
+WASM_TARGET := wasm32-unknown-unknown
+TOOLS := .tools
+VENV := .venv
+CARGO_DENY := 0.20.2
+PYTEST := $(VENV)/bin/python -m pytest -q -p no:cacheprovider
+
+.PHONY: help run test unit e2e lint fmt wasm-target clean
+
+help: ## Show this list
+	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+run: wasm-target ## Build and start everything; prints the page's URL when it is ready
+	cargo build --release --locked -p ovation-cli
+	exec target/release/ovation run $(ARGS)
+
+test: unit e2e ## Run every test
+
+unit: wasm-target ## Run the Rust tests
+	cargo test --workspace --locked
+
+e2e: wasm-target $(VENV)/ready ## Run the end-to-end tests: real broker, clients and browser
+	cargo build --locked -p ovation-cli
+	$(PYTEST) e2e
+
+lint: wasm-target $(TOOLS)/bin/cargo-deny ## Check format, clippy, docs, the house, licences and sources
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets --locked -- -D warnings
+	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked --quiet
+	./.ci/house
+	$(TOOLS)/bin/cargo-deny --all-features check --hide-inclusion-graph licenses bans sources
+
+fmt: ## Format the code
+	cargo fmt --all
+
+wasm-target:
+	@test -d "$$(rustc --print target-libdir --target $(WASM_TARGET) 2>/dev/null)" || rustup target add $(WASM_TARGET)
+
+$(TOOLS)/bin/cargo-deny:
+	cargo install cargo-deny --version $(CARGO_DENY) --locked --root $(TOOLS) --quiet
+
+# The browser is Debian's: Playwright's own download is not needed.
+$(VENV)/ready: e2e/requirements.txt
+	python3 -m venv $(VENV)
+	$(VENV)/bin/pip install --quiet --disable-pip-version-check -r e2e/requirements.txt
+	@command -v chromium >/dev/null || { \
+	  echo "installing Debian's chromium for the page tests"; \
+	  if [ "$$(id -u)" = 0 ]; then SUDO=; else SUDO=sudo; fi; \
+	  $$SUDO apt-get update -qq && $$SUDO env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium fonts-noto-color-emoji >/dev/null; }
+	touch $@
+
+clean: ## Remove what was built and installed here (not the data folder)
+	rm -rf target $(TOOLS) $(VENV) e2e/out

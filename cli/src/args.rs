@@ -1,0 +1,175 @@
+//! The command line.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand};
+
+const AFTER: &str = "\
+Every option can come from a flag, from an environment variable (OVATION_HTTP for --http), or from a TOML file
+given by --config (http = \"127.0.0.1:8080\"), in that order.
+
+Exit codes: 0 done, 1 something failed while running, 2 what you gave cannot work.";
+
+/// Live audience reactions: emoji in, exact window counts out, computed inside the broker.
+#[derive(Debug, Parser)]
+#[command(version, about, after_help = AFTER, max_term_width = 110)]
+pub(crate) struct Ovation {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+
+    /// TOML file with defaults for the options of the command.
+    #[arg(long, global = true, env = "OVATION_CONFIG", value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+
+    /// What to log to standard error, e.g. `info` or `ovation_topology=debug`.
+    #[arg(long, global = true, env = "OVATION_LOG", value_name = "FILTER")]
+    pub(crate) log: Option<String>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Run everything in one process: broker, engine and gateway.
+    ///
+    /// Starts an embedded broker (or uses --cluster), makes it look like the topology, runs the stages, and serves
+    /// the page. React with: curl -d '{"emoji":"🔥"}' -H 'content-type: application/json'
+    /// http://127.0.0.1:8080/v1/rooms/lobby/reactions
+    Run(RunArgs),
+    /// Run the embedded broker alone. Any Fluvio client can use it.
+    Broker(BrokerArgs),
+    /// Run a gateway on a broker that is there already.
+    Gateway(GatewayArgs),
+    /// Run the engine, and nothing else, on a broker that is there already.
+    Engine(EngineArgs),
+    /// Work with a topology file.
+    Topology {
+        #[command(subcommand)]
+        command: TopologyCommand,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum TopologyCommand {
+    /// Create the SmartModules and topics of a topology where they are missing.
+    Apply(EngineArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct HttpArgs {
+    /// Address of the page and the HTTP interface.
+    #[arg(long, env = "OVATION_HTTP", value_name = "ADDRESS", default_value = "127.0.0.1:8080")]
+    pub(crate) http: SocketAddr,
+
+    /// How long a stop may take before what is left is cut, e.g. 5s.
+    #[arg(long, env = "OVATION_DRAIN", value_name = "DURATION", default_value = "5s", value_parser = duration)]
+    pub(crate) drain: Duration,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct EmbeddedArgs {
+    /// Address that Fluvio clients connect to.
+    #[arg(long, env = "OVATION_BROKER", value_name = "ADDRESS", default_value = "127.0.0.1:9003")]
+    pub(crate) broker: SocketAddr,
+
+    /// Address of the records, which clients learn from the one above.
+    #[arg(long, env = "OVATION_BROKER_SPU", value_name = "ADDRESS", default_value = "127.0.0.1:9010")]
+    pub(crate) broker_spu: SocketAddr,
+
+    /// What clients are told to reach the records at, where that is another address.
+    #[arg(long, env = "OVATION_BROKER_ADVERTISE", value_name = "HOST[:PORT]")]
+    pub(crate) broker_advertise: Option<String>,
+
+    /// Folder for the broker's records, one process at a time.
+    #[arg(long, env = "OVATION_DATA", value_name = "FOLDER", default_value = "data")]
+    pub(crate) data: PathBuf,
+
+    /// Write records to disk before they are acknowledged: survives a power cut, costs latency.
+    #[arg(long, env = "OVATION_FSYNC")]
+    pub(crate) fsync: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct TopologyArgs {
+    /// The topology file.
+    #[arg(long, env = "OVATION_TOPOLOGY", value_name = "FILE", default_value = "topology.yaml")]
+    pub(crate) topology: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RunArgs {
+    #[command(flatten)]
+    pub(crate) http: HttpArgs,
+    #[command(flatten)]
+    pub(crate) embedded: EmbeddedArgs,
+    #[command(flatten)]
+    pub(crate) topology: TopologyArgs,
+
+    /// Use this Fluvio cluster instead of an embedded broker.
+    #[arg(long, env = "OVATION_CLUSTER", value_name = "HOST:PORT")]
+    pub(crate) cluster: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct BrokerArgs {
+    #[command(flatten)]
+    pub(crate) embedded: EmbeddedArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ClusterArgs {
+    /// The broker: a Fluvio cluster or an embedded one.
+    #[arg(long, env = "OVATION_CLUSTER", value_name = "HOST:PORT", default_value = "127.0.0.1:9003")]
+    pub(crate) cluster: String,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct GatewayArgs {
+    #[command(flatten)]
+    pub(crate) http: HttpArgs,
+    #[command(flatten)]
+    pub(crate) cluster: ClusterArgs,
+    #[command(flatten)]
+    pub(crate) topology: TopologyArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct EngineArgs {
+    #[command(flatten)]
+    pub(crate) cluster: ClusterArgs,
+    #[command(flatten)]
+    pub(crate) topology: TopologyArgs,
+}
+
+/// `250ms`, `5s`, `2m`.
+fn duration(text: &str) -> Result<Duration, String> {
+    let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    let (number, unit) = text.split_at(digits);
+    let number: u32 = number.parse().map_err(|_| "expected a number with a unit, such as 5s".to_owned())?;
+    match unit {
+        "ms" => Ok(Duration::from_millis(number.into())),
+        "s" => Ok(Duration::from_secs(number.into())),
+        "m" => Ok(Duration::from_secs(u64::from(number) * 60)),
+        _ => Err("expected one of the units ms, s, m, as in 5s".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        Ovation::command().debug_assert();
+    }
+
+    #[test]
+    fn durations_need_a_unit() {
+        assert_eq!(duration("250ms"), Ok(Duration::from_millis(250)));
+        assert_eq!(duration("2m"), Ok(Duration::from_secs(120)));
+        assert!(duration("5").is_err());
+        assert!(duration("s").is_err());
+        assert!(duration("99999999999s").is_err());
+    }
+}

@@ -1,0 +1,90 @@
+//! The parts, built from the arguments.
+
+use std::path::Path;
+
+use ovation_broker::Broker;
+use ovation_client::Cluster;
+use ovation_gateway::{Config, Hooks};
+use ovation_topology::{Engine, Topology};
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use crate::args::{EmbeddedArgs, HttpArgs};
+use crate::failure::Failure;
+use crate::modules::Builtin;
+
+/// Reads and checks a topology file.
+pub(crate) fn topology(file: &Path) -> Result<Topology, Failure> {
+    let name = file.display().to_string();
+    let text = std::fs::read_to_string(file)
+        .map_err(|error| Failure::Invalid(format!("failed to read the topology {name}: {error}")))?;
+    Topology::parse(&name, &text).map_err(|error| Failure::Topology(Box::new(error)))
+}
+
+/// Starts the embedded broker.
+pub(crate) async fn broker(args: &EmbeddedArgs) -> Result<Broker, Failure> {
+    let config = ovation_broker::Config {
+        control: args.broker,
+        spu: args.broker_spu,
+        advertise: args.broker_advertise.clone(),
+        fsync: args.fsync,
+        ..ovation_broker::Config::new(&args.data)
+    };
+    Broker::start(config).await.map_err(|error| Failure::part("the broker", &error))
+}
+
+/// Checks that a broker answers, so that a wrong address is one sentence now and not a row of retries later.
+pub(crate) async fn reachable(cluster: &Cluster) -> Result<(), Failure> {
+    cluster.connect().await.map(drop).map_err(|error| Failure::Part(error_text(&error.to_string())))
+}
+
+/// Errors of the client read "failed to …" themselves.
+fn error_text(text: &str) -> String {
+    text.strip_prefix("failed to ").unwrap_or(text).to_owned()
+}
+
+/// Makes the broker look like the topology.
+pub(crate) async fn apply(cluster: &Cluster, topology: &Topology) -> Result<ovation_topology::Applied, Failure> {
+    ovation_topology::apply(cluster, topology, &Builtin)
+        .await
+        .map_err(|error| Failure::Part(error_text(&error.to_string())))
+}
+
+/// Binds the address of the page.
+pub(crate) async fn listener(args: &HttpArgs) -> Result<TcpListener, Failure> {
+    TcpListener::bind(args.http).await.map_err(|error| match error.kind() {
+        std::io::ErrorKind::AddrInUse => {
+            Failure::Part(format!("start the gateway: {} is in use; choose another with --http", args.http))
+        }
+        _ => Failure::part("the gateway", &format_args!("cannot listen on {}: {error}", args.http)),
+    })
+}
+
+/// Starts the gateway between the first stage's source and its sink.
+pub(crate) fn gateway(
+    args: &HttpArgs,
+    listener: TcpListener,
+    cluster: Cluster,
+    topology: &Topology,
+    hooks: Hooks,
+    stop: CancellationToken,
+) -> Result<JoinHandle<Result<(), ovation_gateway::Error>>, Failure> {
+    let stage = topology
+        .stages
+        .first()
+        .ok_or_else(|| Failure::Invalid("the topology has no stage for the gateway to serve".to_owned()))?;
+    let config = Config {
+        events_topic: stage.source.clone(),
+        aggregates_topic: stage.sink.clone(),
+        drain: args.drain,
+        ..Config::new(cluster)
+    };
+    Ok(tokio::spawn(ovation_gateway::serve(listener, config, hooks, stop)))
+}
+
+/// Starts the engine.
+pub(crate) fn engine(cluster: Cluster, topology: Topology, stop: CancellationToken) -> Result<Engine, Failure> {
+    Engine::start(cluster, topology, &Builtin, stop)
+        .map_err(|error| Failure::Invalid(format!("failed to start the engine: {error}")))
+}

@@ -1,0 +1,186 @@
+//! The commands, each a story: build the parts, say where they are, wait for the end, drain.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use ovation_broker::Broker;
+use ovation_client::Cluster;
+use ovation_gateway::{Hooks, Part};
+use ovation_topology::{Applied, Engine};
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use crate::args::{BrokerArgs, EngineArgs, GatewayArgs, RunArgs, TopologyCommand};
+use crate::failure::Failure;
+use crate::{parts, say, signals};
+
+/// How long a start waits for its stages before it says that they are still behind.
+const READY_WAIT: Duration = Duration::from_secs(30);
+/// How often readiness is looked at.
+const READY_POLL: Duration = Duration::from_millis(20);
+/// How long the engine may take to finish the batch in flight.
+const ENGINE_DRAIN: Duration = Duration::from_secs(5);
+
+/// `ovation run`.
+pub(crate) async fn run(args: RunArgs) -> Result<(), Failure> {
+    let topology = parts::topology(&args.topology.topology)?;
+    let listener = parts::listener(&args.http).await?;
+    let address = listener.local_addr().map_err(|error| Failure::part("the gateway", &error))?;
+    let stop = signals::stop_token()?;
+
+    let (broker, cluster) = match &args.cluster {
+        Some(endpoint) => (None, Cluster::new(endpoint)),
+        None => {
+            let broker = parts::broker(&args.embedded).await?;
+            let cluster = Cluster::new(broker.control_addr().to_string());
+            (Some(broker), cluster)
+        }
+    };
+    parts::reachable(&cluster).await?;
+    say_broker(broker.as_ref(), &cluster);
+    let applied = parts::apply(&cluster, &topology).await?;
+    say_applied(&topology.name, &applied);
+
+    // The engine outlives the gateway, so that what the gateway acknowledged last is still counted on the way out.
+    let engine_stop = CancellationToken::new();
+    let engine = Arc::new(parts::engine(cluster.clone(), topology.clone(), engine_stop.clone())?);
+    let watched = Arc::clone(&engine);
+    let hooks = Hooks { readiness: Arc::new(move || engine_parts(&watched)) };
+    let mut gateway = parts::gateway(&args.http, listener, cluster, &topology, hooks, stop.clone())?;
+
+    wait_ready(&engine, &stop).await;
+    say::line(format_args!("page      http://{address}/"));
+    say::line("ready     Ctrl-C stops");
+
+    let served = tokio::select! {
+        () = stop.cancelled() => gateway.await,
+        ended = &mut gateway => ended,
+    };
+    engine_stop.cancel();
+    drain_engine(&engine).await;
+    if let Some(broker) = broker {
+        broker.shutdown().await;
+    }
+    gateway_outcome(served)
+}
+
+/// `ovation broker`.
+pub(crate) async fn broker(args: BrokerArgs) -> Result<(), Failure> {
+    let stop = signals::stop_token()?;
+    let broker = parts::broker(&args.embedded).await?;
+    say_broker(Some(&broker), &Cluster::new(broker.control_addr().to_string()));
+    say::line("ready     Ctrl-C stops");
+    stop.cancelled().await;
+    broker.shutdown().await;
+    Ok(())
+}
+
+/// `ovation gateway`.
+pub(crate) async fn gateway(args: GatewayArgs) -> Result<(), Failure> {
+    let topology = parts::topology(&args.topology.topology)?;
+    let listener = parts::listener(&args.http).await?;
+    let address = listener.local_addr().map_err(|error| Failure::part("the gateway", &error))?;
+    let stop = signals::stop_token()?;
+    let cluster = Cluster::new(&args.cluster.cluster);
+    parts::reachable(&cluster).await?;
+    say_broker(None, &cluster);
+    let gateway: JoinHandle<_> =
+        parts::gateway(&args.http, listener, cluster, &topology, Hooks::default(), stop)?;
+    say::line(format_args!("page      http://{address}/"));
+    say::line("ready     Ctrl-C stops");
+    gateway_outcome(gateway.await)
+}
+
+/// `ovation engine`.
+pub(crate) async fn engine(args: EngineArgs) -> Result<(), Failure> {
+    let topology = parts::topology(&args.topology.topology)?;
+    let stop = signals::stop_token()?;
+    let cluster = Cluster::new(&args.cluster.cluster);
+    parts::reachable(&cluster).await?;
+    say_broker(None, &cluster);
+    let applied = parts::apply(&cluster, &topology).await?;
+    say_applied(&topology.name, &applied);
+    let engine = parts::engine(cluster, topology, stop.clone())?;
+    wait_ready(&engine, &stop).await;
+    say::line("ready     Ctrl-C stops");
+    stop.cancelled().await;
+    drain_engine(&engine).await;
+    Ok(())
+}
+
+/// `ovation topology …`.
+pub(crate) async fn topology(command: TopologyCommand) -> Result<(), Failure> {
+    let TopologyCommand::Apply(args) = command;
+    let topology = parts::topology(&args.topology.topology)?;
+    let cluster = Cluster::new(&args.cluster.cluster);
+    parts::reachable(&cluster).await?;
+    let applied = parts::apply(&cluster, &topology).await?;
+    say_applied(&topology.name, &applied);
+    Ok(())
+}
+
+fn say_broker(broker: Option<&Broker>, cluster: &Cluster) {
+    match broker {
+        Some(broker) => say::line(format_args!(
+            "broker    {} (records on {})",
+            broker.control_addr(),
+            broker.spu_addr()
+        )),
+        None => say::line(format_args!("cluster   {}", cluster.endpoint())),
+    }
+}
+
+fn say_applied(name: &str, applied: &Applied) {
+    let created = |names: &[String]| if names.is_empty() { "none new".to_owned() } else { format!("new: {}", names.join(", ")) };
+    say::line(format_args!(
+        "topology  {name}: topics {}; SmartModules {}",
+        created(&applied.topics_created),
+        created(&applied.modules_created)
+    ));
+}
+
+fn engine_parts(engine: &Engine) -> Vec<Part> {
+    engine
+        .status()
+        .iter()
+        .map(|task| Part {
+            name: format!("engine {}/{}", task.stage, task.partition),
+            ready: task.ready,
+            detail: task.detail(),
+        })
+        .collect()
+}
+
+async fn wait_ready(engine: &Engine, stop: &CancellationToken) {
+    let ready = async {
+        while !engine.ready() {
+            tokio::time::sleep(READY_POLL).await;
+        }
+    };
+    tokio::select! {
+        () = stop.cancelled() => (),
+        waited = tokio::time::timeout(READY_WAIT, ready) => {
+            if waited.is_err() {
+                for part in engine_parts(engine).iter().filter(|part| !part.ready) {
+                    say::line(format_args!("waiting   {}: {}", part.name, part.detail));
+                }
+            }
+        }
+    }
+}
+
+async fn drain_engine(engine: &Engine) {
+    if tokio::time::timeout(ENGINE_DRAIN, engine.join()).await.is_err() {
+        tracing::warn!("the engine did not stop in time; it goes on from its last checkpoint at the next start");
+    }
+}
+
+fn gateway_outcome(
+    served: Result<Result<(), ovation_gateway::Error>, tokio::task::JoinError>,
+) -> Result<(), Failure> {
+    match served {
+        Ok(Ok(())) => Ok(()),
+        Ok(Err(error)) => Err(Failure::part("the gateway", &error)),
+        Err(error) => Err(Failure::part("the gateway", &error)),
+    }
+}

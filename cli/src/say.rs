@@ -1,0 +1,29 @@
+//! What the program says: results on standard output, logs on standard error, colours only where a person looks.
+
+use std::fmt::Display;
+use std::io::{IsTerminal, Write};
+
+use tracing_subscriber::EnvFilter;
+
+/// Without a filter: what went wrong, from every part.
+const LOG_DEFAULT: &str = "warn";
+
+/// A line for the user.
+pub(crate) fn line(text: impl Display) {
+    // A reader that went away is no reason to stop.
+    let _ = writeln!(std::io::stdout(), "{text}");
+    let _ = std::io::stdout().flush();
+}
+
+/// Logs to standard error.
+pub(crate) fn start_logging(filter: Option<&str>) {
+    let filter = EnvFilter::try_new(filter.unwrap_or(LOG_DEFAULT)).unwrap_or_else(|error| {
+        eprintln!("ovation: --log: {error}; logging {LOG_DEFAULT}");
+        EnvFilter::new(LOG_DEFAULT)
+    });
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal())
+        .init();
+}
