@@ -1,0 +1,93 @@
+"""What the end-to-end tests stand on: the real binary, on the embedded broker and, where
+OVATION_TEST_CLUSTER=HOST:PORT names one, on a real Fluvio cluster."""
+
+import os
+import secrets
+
+import pytest
+
+import processes
+from readers import delete_topics
+from topology import Topology, unique_prefix
+
+CLUSTER = os.environ.get("OVATION_TEST_CLUSTER")
+BROKERS = ["embedded", "cluster"]
+
+
+def pytest_report_header():
+    where = f"also on the cluster {CLUSTER}" if CLUSTER else "no cluster: OVATION_TEST_CLUSTER is not set"
+    return f"binary {processes.BINARY}; brokers: embedded, {where}"
+
+
+class System:
+    """A running `ovation run`, and how to start it again on the same data."""
+
+    def __init__(self, folder, kind):
+        self.kind = kind
+        self.folder = folder
+        self.data = folder / "data"
+        self.topology = Topology(folder, "emoji" if kind == "embedded" else unique_prefix())
+        self.process = None
+        self._addresses = {"--http": processes.FREE, "--broker": processes.FREE, "--broker-spu": processes.FREE}
+
+    def arguments(self):
+        where = ["--cluster", CLUSTER] if self.kind == "cluster" else ["--data", self.data]
+        addresses = [text for pair in self._addresses.items() for text in pair]
+        return ["run", "--topology", self.topology.file, *where, *addresses]
+
+    def start(self):
+        self.process = processes.Process(*self.arguments()).wait_ready()
+        # A restart comes back at the same addresses, as it would for users.
+        self._addresses["--http"] = self.http.removeprefix("http://")
+        if self.kind == "embedded":
+            self._addresses |= {"--broker": self.control, "--broker-spu": self.process.spu}
+        return self
+
+    @property
+    def http(self):
+        return self.process.http
+
+    @property
+    def control(self):
+        return self.process.control
+
+    def end(self):
+        if self.process:
+            self.process.end()
+        if self.kind == "cluster":
+            delete_topics(CLUSTER, self.topology.topics)
+
+
+def started(folder, kind):
+    if kind == "cluster" and not CLUSTER:
+        pytest.skip("OVATION_TEST_CLUSTER is not set")
+    return System(folder, kind).start()
+
+
+@pytest.fixture(scope="session", params=BROKERS)
+def ovation(request, tmp_path_factory):
+    """One system for all tests that only use it; they keep apart by room."""
+    system = started(tmp_path_factory.mktemp("ovation"), request.param)
+    yield system
+    system.end()
+
+
+@pytest.fixture(params=BROKERS)
+def own_ovation(request, tmp_path):
+    """A system for a test that kills it."""
+    system = started(tmp_path, request.param)
+    yield system
+    system.end()
+
+
+@pytest.fixture
+def broker(tmp_path):
+    """A fresh, empty embedded broker."""
+    process = processes.broker(tmp_path / "broker")
+    yield process
+    process.end()
+
+
+@pytest.fixture
+def room():
+    return f"room-{secrets.token_hex(6)}"

@@ -1,0 +1,109 @@
+"""Readers that nobody here wrote: the PyPI Fluvio client and the PyPI WebSocket client."""
+
+import asyncio
+import json
+import threading
+import time
+
+import fluvio
+import websockets
+
+
+def connect(control):
+    return fluvio.Fluvio.connect_with_config(fluvio.FluvioConfig.new(control))
+
+
+def admin(control):
+    return fluvio.FluvioAdmin.connect_with_config(fluvio.FluvioConfig.new(control))
+
+
+def delete_topics(control, topics):
+    there = admin(control)
+    for topic in topics:
+        there.delete_topic(topic)
+
+
+def stored(control, topic, partitions):
+    """Every record of a topic that is stored now, as (partition, value) with JSON values.
+
+    The stream is read from the beginning until nothing has come for a while; what is waited for is up to the caller,
+    who calls again until it is there."""
+    client = connect(control)
+    records = []
+    for partition in range(partitions):
+        config = fluvio.ConsumerConfigExtBuilder(topic)
+        config.partition(partition)
+        config.offset_start(fluvio.Offset.beginning())
+        config.disable_continuous(True)
+        for record in client.consumer_with_config(config.build()):
+            records.append((partition, json.loads(record.value_string())))
+    return records
+
+
+def finals(updates):
+    """Counts of final windows: {room: {emoji: taps}}. A number that was seen is dropped, as the contract asks of readers."""
+    seen = set()
+    rooms = {}
+    for update in updates:
+        place = (update["stage"], update["epoch"], update["source"]["partition"], update["seq"])
+        if not update["final"] or place in seen:
+            continue
+        seen.add(place)
+        counts = rooms.setdefault(update["room"], {})
+        for emoji, taps in update["counts"].items():
+            counts[emoji] = counts.get(emoji, 0) + taps
+    return rooms
+
+
+def wait_finals(control, topology, rooms, expected, seconds=60):
+    """Reads the aggregate topic until the finals of these rooms hold what is expected, or time is up; then the last state."""
+    deadline = time.monotonic() + seconds
+    while True:
+        updates = [value for _, value in stored(control, topology.aggregates, topology.partitions)]
+        found = {room: counts for room, counts in finals(updates).items() if room in rooms}
+        if taps(found) >= taps(expected) or time.monotonic() > deadline:
+            return found
+        time.sleep(0.3)
+
+
+def taps(rooms):
+    return sum(sum(counts.values()) for counts in rooms.values())
+
+
+class Feed:
+    """Follows one room's WebSocket feed in a thread of its own, and keeps every message."""
+
+    def __init__(self, http, room):
+        self.messages = []
+        self._changed = threading.Condition()
+        self._url = http.replace("http://", "ws://") + f"/v1/rooms/{room}/feed"
+        self._loop = asyncio.new_event_loop()
+        self._stop = asyncio.Event()
+        self._thread = threading.Thread(target=self._loop.run_until_complete, args=(self._follow(),), daemon=True)
+        self._thread.start()
+        self.wait(lambda messages: bool(messages))
+
+    async def _follow(self):
+        async with websockets.connect(self._url) as socket:
+            stop = asyncio.ensure_future(self._stop.wait())
+            while not stop.done():
+                message = asyncio.ensure_future(socket.recv())
+                done, _ = await asyncio.wait({message, stop}, return_when=asyncio.FIRST_COMPLETED)
+                if message not in done:
+                    message.cancel()
+                    break
+                with self._changed:
+                    self.messages.append(json.loads(message.result()))
+                    self._changed.notify_all()
+
+    def updates(self):
+        return [message["update"] for message in self.messages if message["type"] == "update"]
+
+    def wait(self, enough, seconds=60):
+        """Until `enough(messages)` is true; whether it came true."""
+        with self._changed:
+            return self._changed.wait_for(lambda: enough(self.messages), seconds)
+
+    def close(self):
+        self._loop.call_soon_threadsafe(self._stop.set)
+        self._thread.join(10)
