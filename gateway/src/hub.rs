@@ -286,6 +286,26 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_client_that_fell_behind_finds_the_state_as_it_is_finals_included() {
+        let hub = hub(10);
+        let mut slow = hub.watch("a", None);
+        for window in 0..200 {
+            apply(&hub, "a", 2 * window + 1, window as i64 * 10_000, 1, false);
+            apply(&hub, "a", 2 * window + 2, window as i64 * 10_000, 2, true);
+        }
+        let lagged = slow.updates.recv().await;
+        assert!(
+            matches!(lagged, Err(broadcast::error::RecvError::Lagged(count)) if count > 300),
+            "{lagged:?}"
+        );
+        let snapshot = json(&hub.watch("a", None).first[0]);
+        let finals = snapshot["windows"].as_array().expect("a list");
+        assert_eq!(finals.len(), 60);
+        assert!(finals.iter().all(|record| record["final"] == true));
+        assert_eq!(finals[59]["seq"], 400);
+    }
+
+    #[tokio::test]
     async fn rooms_are_bounded_and_a_forgotten_one_is_not_resumed() {
         let hub = hub(2);
         hub.begin(0, Place::new(1, 0));

@@ -117,7 +117,10 @@ function drawOthers(record) {
   byId("others").replaceChildren(
     ...others.slice(0, OTHERS_MAX).map(([emoji, count]) => {
       const item = document.createElement("li");
-      item.textContent = `${emoji} ${number.format(count)}`;
+      const face = document.createElement("span");
+      face.className = "emoji";
+      face.textContent = emoji;
+      item.append(face, ` ${number.format(count)}`);
       return item;
     }),
   );
