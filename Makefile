@@ -11,7 +11,7 @@ VENV := .venv
 CARGO_DENY := 0.20.2
 PYTEST := $(VENV)/bin/python -m pytest -q -p no:cacheprovider
 
-.PHONY: help run test unit e2e lint fmt wasm-target clean
+.PHONY: help run test unit e2e lint latency fmt wasm-target clean
 
 help: ## Show this list
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -35,6 +35,9 @@ lint: wasm-target $(TOOLS)/bin/cargo-deny ## Check format, clippy, docs, the hou
 	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked --quiet
 	./.ci/house
 	$(TOOLS)/bin/cargo-deny --all-features check --hide-inclusion-graph licenses bans sources
+
+latency: $(VENV)/ready ## Measure tap to screen on what `make run` started
+	$(VENV)/bin/python bench/tap_to_screen.py $(ARGS)
 
 fmt: ## Format the code
 	cargo fmt --all
