@@ -1,21 +1,36 @@
+use std::collections::VecDeque;
 use std::pin::Pin;
-use std::time::Duration;
+use std::sync::Arc;
 
-use fluvio::{ConsumerConfig, Fluvio, Isolation, Offset, SmartModuleInvocation};
+use fluvio::{Isolation, SmartModuleInvocation};
 use fluvio_protocol::link::ErrorCode;
-use fluvio_protocol::record::Batch;
-use futures_util::{Stream, StreamExt};
+use fluvio_protocol::record::{Batch, MemoryRecords};
+use fluvio_socket::AsyncResponse;
+use fluvio_spu_schema::server::stream_fetch::{DefaultStreamFetchRequest, DefaultStreamFetchResponse};
+use fluvio_spu_schema::server::update_offset::{OffsetUpdate, UpdateOffsetsRequest};
+use futures_util::StreamExt;
+use tokio::sync::watch;
 
-use crate::cluster::Cluster;
+use crate::cluster::{Cluster, unreachable};
+use crate::directory::leader_link;
 use crate::error::Error;
+use crate::link::Link;
 use crate::record::Record;
 
-/// A stream of whole batches from one partition, with a Fluvio client of its own. It never reconnects by itself:
-/// Fluvio's own reconnecting loses the state of SmartModules and hides errors (FLUVIO.md 3).
+/// Answers of the broker that wait to be taken. Each may be as large as the stream's bound on bytes, and the broker sends
+/// the next one only after the last was acknowledged.
+const ANSWERS_WAITING: usize = 2;
+
+/// A stream of whole batches from one partition, on a connection of its own.
+///
+/// It speaks the published protocol itself, as the producer does. Fluvio's own consumer reconnects behind the reader's back,
+/// which loses the state of SmartModules and hides errors (FLUVIO.md 3); it yields records whose batch cannot be seen, so a
+/// batch that was cut goes unnoticed (1); and it depends on watches that do not come back (27).
 pub(crate) struct Batches {
-    stream: Pin<Box<dyn Stream<Item = Result<Batch, ErrorCode>> + Send>>,
-    /// Lives as long as the stream that reads from its connections.
-    _client: Fluvio,
+    answers: Pin<Box<AsyncResponse<DefaultStreamFetchRequest>>>,
+    ready: VecDeque<Result<Batch, ErrorCode>>,
+    /// Stream and offset that the broker is told next.
+    seen: watch::Sender<Option<(u32, i64)>>,
     topic: String,
     partition: u32,
 }
@@ -29,58 +44,92 @@ pub(crate) struct Opening<'a> {
     /// Bytes that the broker puts into one answer at most.
     pub(crate) max_bytes: i32,
     pub(crate) modules: Vec<SmartModuleInvocation>,
-    /// Time for the stream to be opened, after the connection is made.
-    pub(crate) deadline: Duration,
 }
 
 impl Batches {
     pub(crate) async fn open(cluster: &Cluster, opening: Opening<'_>) -> Result<Self, Error> {
-        let client = cluster.connect().await?;
-        let what = || format!("open a stream of partition {} of topic {}", opening.partition, opening.topic);
-        let refused =
-            |error: anyhow::Error| Error::Refused { what: what(), reason: error.root_cause().to_string() };
-        let config = ConsumerConfig::builder()
-            .max_bytes(opening.max_bytes)
-            .isolation(Isolation::ReadCommitted)
-            .smartmodule(opening.modules.clone())
-            .build()
-            .map_err(refused)?;
-        let offset = Offset::absolute(opening.offset).map_err(|error| refused(error.into()))?;
-        let open = async {
-            #[expect(
-                deprecated,
-                reason = "its successor yields records, not batches, and cannot tell a batch that was cut"
-            )]
-            let consumer = client.partition_consumer(opening.topic, opening.partition).await?;
-            consumer.stream_batches_with_config(offset, config).await
+        let Opening { topic, partition, offset, max_bytes, modules } = opening;
+        let link = leader_link(cluster, topic, partition).await?;
+        let refused = |reason: String| Error::Refused {
+            what: format!("open a stream of partition {partition} of topic {topic}"),
+            reason,
         };
-        match tokio::time::timeout(opening.deadline, open).await {
-            Ok(Ok(stream)) => Ok(Self {
-                stream: Box::pin(stream),
-                _client: client,
-                topic: opening.topic.to_owned(),
-                partition: opening.partition,
-            }),
-            Ok(Err(error)) => Err(refused(error)),
-            Err(_) => Err(Error::Deadline {
-                what: what(),
-                endpoint: cluster.endpoint().to_owned(),
-                deadline: opening.deadline,
-            }),
-        }
+        let request = DefaultStreamFetchRequest::builder()
+            .topic(topic)
+            .partition(partition)
+            .fetch_offset(offset)
+            .max_bytes(max_bytes)
+            .isolation(Isolation::ReadCommitted)
+            .smartmodules(modules)
+            .build()
+            .map_err(|error| refused(error.to_string()))?;
+        let socket = link.socket();
+        let version = socket.lookup_version::<DefaultStreamFetchRequest>();
+        let message = socket.new_request(request, version);
+        let asking = socket.create_stream(message, ANSWERS_WAITING);
+        let answers = match tokio::time::timeout(cluster.deadline_to_answer(), asking).await {
+            Ok(Ok(answers)) => answers,
+            Ok(Err(error)) => return Err(unreachable(link.endpoint(), &error.into())),
+            Err(_) => return Err(refused("the request was not taken in time".to_owned())),
+        };
+        let (seen, told) = watch::channel(None);
+        tokio::spawn(acknowledge(Arc::new(link), cluster.clone(), told));
+        Ok(Self {
+            answers: Box::pin(answers),
+            ready: VecDeque::new(),
+            seen,
+            topic: topic.to_owned(),
+            partition,
+        })
     }
 
     /// The next batch. Safe to be dropped and called again. After an error the stream is of no more use.
     pub(crate) async fn next(&mut self) -> Result<Batch, Error> {
-        match self.stream.next().await {
-            Some(Ok(batch)) => Ok(batch),
-            Some(Err(code)) => Err(self.interrupted(code.to_string())),
-            None => Err(self.interrupted("the connection was closed".to_owned())),
+        loop {
+            match self.ready.pop_front() {
+                Some(Ok(batch)) => return Ok(batch),
+                Some(Err(code)) => return Err(self.interrupted(code.to_string())),
+                None => {}
+            }
+            match self.answers.next().await {
+                Some(Ok(answer)) => self.take(answer),
+                Some(Err(error)) => return Err(self.interrupted(error.to_string())),
+                None => return Err(self.interrupted("the connection was closed".to_owned())),
+            }
+        }
+    }
+
+    fn take(&mut self, answer: DefaultStreamFetchResponse) {
+        if let Some(next) = answer.partition.next_offset_for_fetch() {
+            self.seen.send_replace(Some((answer.stream_id, next)));
+        }
+        for batch in answer.partition.records.batches {
+            let decoded = Batch::<MemoryRecords>::try_from(batch);
+            self.ready.push_back(decoded.map_err(|error| ErrorCode::Other(error.to_string())));
+        }
+        // What was processed before the error counts.
+        if answer.partition.error_code != ErrorCode::None {
+            self.ready.push_back(Err(answer.partition.error_code));
         }
     }
 
     pub(crate) fn interrupted(&self, reason: String) -> Error {
         Error::Interrupted { topic: self.topic.clone(), partition: self.partition, reason }
+    }
+}
+
+/// Tells the broker how far the reader is, which is what makes it send more; holds the connection until the stream is
+/// dropped.
+async fn acknowledge(link: Arc<Link>, cluster: Cluster, mut told: watch::Receiver<Option<(u32, i64)>>) {
+    while told.changed().await.is_ok() {
+        let Some((session_id, offset)) = *told.borrow_and_update() else { continue };
+        let request = UpdateOffsetsRequest { offsets: vec![OffsetUpdate { offset, session_id }] };
+        // The answer may stand behind records that are not taken yet, so nothing is made of its being late; a connection
+        // that is gone ends the stream by itself.
+        let asked = link.ask("acknowledge an offset", cluster.deadline_to_answer(), request);
+        if asked.await.is_err() && link.is_broken() {
+            return;
+        }
     }
 }
 

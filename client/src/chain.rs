@@ -1,5 +1,4 @@
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use bytes::Bytes;
 use fluvio::{
@@ -14,9 +13,6 @@ use crate::error::Error;
 /// What one call of a chain may return at most. Output over it is thrown away and the batch is run again through
 /// the same instance (FLUVIO.md 2), or the rest of the log is skipped (22).
 const MAX_BYTES: i32 = 64 * 1024 * 1024;
-
-/// Opening compiles the modules and carries the state to restore: 60 MB of parameters took 1.6 s (FLUVIO.md 15).
-const OPEN_DEADLINE: Duration = Duration::from_secs(60);
 
 /// One SmartModule of a chain.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -65,7 +61,6 @@ impl ChainStream {
             offset,
             max_bytes: MAX_BYTES,
             modules: modules.iter().map(invocation).collect(),
-            deadline: OPEN_DEADLINE,
         };
         let batches = Batches::open(cluster, opening).await?;
         Ok(Self { batches })

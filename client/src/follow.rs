@@ -1,5 +1,4 @@
 use std::collections::VecDeque;
-use std::time::Duration;
 
 use futures_util::Stream;
 use futures_util::stream;
@@ -15,9 +14,6 @@ use crate::tail::bounds;
 /// What one answer of the broker may hold. A fetch that cuts a batch loses the rest of it (FLUVIO.md 1), so it is
 /// many times larger than any batch.
 pub(crate) const MAX_BYTES: i32 = 32 * 1024 * 1024;
-
-/// Time for a stream to be opened.
-const OPEN_DEADLINE: Duration = Duration::from_secs(10);
 
 /// Where to begin.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -193,7 +189,6 @@ impl Follower {
             offset: next,
             max_bytes: self.options.max_bytes,
             modules: Vec::new(),
-            deadline: OPEN_DEADLINE,
         };
         let batches = Batches::open(&self.cluster, opening).await?;
         Ok((batches, next))

@@ -10,7 +10,7 @@ use tokio::time::{Instant, MissedTickBehavior};
 use tracing::{debug, info};
 
 use crate::cluster::Cluster;
-use crate::directory;
+use crate::directory::leader_link;
 use crate::error::{Error, ProduceError};
 use crate::link::Link;
 use crate::producer::{MAX_RECORD_BYTES, ProducerOptions, Room};
@@ -355,10 +355,4 @@ fn pack(jobs: Vec<Job>) -> (Result<Batch<RawRecords>, String>, Vec<Answer>) {
     batch.header.first_timestamp = first_time;
     batch.header.max_time_stamp = last_time;
     (Batch::<RawRecords>::try_from(batch).map_err(|error| error.to_string()), answers)
-}
-
-/// A connection to the server that leads the partition now.
-pub(crate) async fn leader_link(cluster: &Cluster, topic: &str, partition: u32) -> Result<Link, Error> {
-    let entry = directory::look_up(cluster, topic).await?;
-    Link::open(cluster, entry.leader(topic, partition)?).await
 }

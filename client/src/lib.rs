@@ -8,6 +8,7 @@
 //! bound.
 #![forbid(unsafe_code)]
 
+mod admin;
 mod batches;
 mod chain;
 mod cluster;
@@ -22,6 +23,7 @@ mod producer;
 mod record;
 mod tail;
 
+pub use admin::Admin;
 pub use chain::{ChainModule, ChainRecord, ChainStream};
 pub use cluster::Cluster;
 pub use error::{Error, ProduceError};

@@ -7,9 +7,9 @@ use fluvio_spu_schema::server::fetch_offset::FetchOffsetsRequest;
 
 use crate::batches::{Batches, Opening, end_of, records_from};
 use crate::cluster::Cluster;
+use crate::directory::leader_link;
 use crate::error::Error;
 use crate::follow::MAX_BYTES;
-use crate::lane::leader_link;
 use crate::record::Record;
 
 /// The offsets that a partition holds: from the oldest record that retention left to the high watermark, the offset
@@ -85,8 +85,7 @@ async fn read_to(
     // then the batch stands first and fits.
     let mut cut_at = None;
     while next < wanted.end {
-        let opening =
-            Opening { topic, partition, offset: next, max_bytes: MAX_BYTES, modules: Vec::new(), deadline };
+        let opening = Opening { topic, partition, offset: next, max_bytes: MAX_BYTES, modules: Vec::new() };
         let mut batches = Batches::open(cluster, opening).await?;
         while next < wanted.end {
             let batch = match tokio::time::timeout(deadline, batches.next()).await {

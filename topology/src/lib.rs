@@ -8,11 +8,30 @@
 //! It knows streams, windows and numbers, and nothing of what the records mean.
 #![forbid(unsafe_code)]
 
+mod apply;
 mod check;
+mod checkpoint;
+mod control;
 mod document;
+mod engine;
+mod failure;
+mod fence;
+mod modules;
+mod outlet;
+mod plan;
 mod problem;
 mod quantity;
+mod restore;
+mod router;
 mod spec;
+mod status;
+mod task;
+mod tick;
 
+pub use apply::{Applied, ApplyError, apply};
+pub use control::{CHECKPOINT_KEY, PROGRESS_KEY, REJECT_KEY, RESYNC_KEY, TICK_KEY};
+pub use engine::Engine;
+pub use modules::{FENCE, ModuleError, Modules};
 pub use problem::{Problem, SpecError};
 pub use spec::{ModuleSource, Retention, SmartModule, Stage, Topic, Topology, Transform, Window, WindowKind};
+pub use status::{TaskState, TaskStatus};

@@ -1,0 +1,93 @@
+//! Control records: what travels between engine, SmartModules and fences beside the results. Their keys begin with U+0001.
+
+use serde::{Deserialize, Serialize};
+
+/// Key of a record that only moves stream time, on a source topic.
+pub const TICK_KEY: &str = "\u{1}tick";
+/// Key of the record at the end of each call of a chain.
+pub const PROGRESS_KEY: &str = "\u{1}progress";
+/// Key of a dead letter, as the chain returns it.
+pub const REJECT_KEY: &str = "\u{1}reject";
+/// Key of a piece of a checkpoint.
+pub const CHECKPOINT_KEY: &str = "\u{1}checkpoint";
+/// Key of a record that sets a fence's memory right.
+pub const RESYNC_KEY: &str = "\u{1}resync";
+
+/// What a call of a chain has done, and where it stands.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub(crate) struct Progress {
+    /// First source offset that the call took; none before anything was taken.
+    pub(crate) first: Option<i64>,
+    /// Offset after the last one that it took.
+    pub(crate) next: Option<i64>,
+    /// Stream time less grace, ms since 1970.
+    pub(crate) watermark: Option<i64>,
+    /// Largest record or tick time seen, ms since 1970.
+    pub(crate) stream_time: Option<i64>,
+    /// A change waits for stream time to move.
+    pub(crate) dirty: bool,
+    /// Windows that are not final.
+    pub(crate) open: u64,
+    /// Number of the last result.
+    pub(crate) seq: u64,
+    /// Number of the last dead letter.
+    pub(crate) reject_seq: u64,
+}
+
+/// What every result and dead letter says of itself.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub(crate) struct Numbered {
+    /// Name of the stage that made it.
+    pub(crate) stage: String,
+    /// Counts resets, from 1.
+    pub(crate) epoch: u64,
+    /// 1, 2, 3, … per stage, epoch and source partition.
+    pub(crate) seq: u64,
+}
+
+/// A piece of a checkpoint, with its data.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Piece {
+    /// Name of the stage.
+    pub(crate) stage: String,
+    /// Counts resets, from 1.
+    pub(crate) epoch: u64,
+    /// Source partition.
+    pub(crate) partition: u32,
+    /// Hash of the stage's configuration.
+    pub(crate) config: String,
+    /// Tells checkpoints of one partition apart: the source offset.
+    pub(crate) id: i64,
+    /// Number of this piece, from 0.
+    pub(crate) piece: u32,
+    /// How many pieces there are; 0 for the checkpoint that marks a stage's start, which has no state.
+    pub(crate) pieces: u32,
+    /// Source offset to go on from.
+    pub(crate) offset: i64,
+    /// Number of the last result before it.
+    pub(crate) seq: u64,
+    /// Number of the last dead letter before it.
+    pub(crate) reject_seq: u64,
+    /// State, as text.
+    pub(crate) data: String,
+}
+
+/// A record that only moves stream time.
+#[derive(Debug, Serialize)]
+pub(crate) struct Tick {
+    /// Milliseconds since 1970.
+    pub(crate) tick: i64,
+}
+
+/// Compare-and-set of a fence's memory.
+#[derive(Debug, Serialize)]
+pub(crate) struct Resync<'a> {
+    /// Name of the stage.
+    pub(crate) stage: &'a str,
+    /// Epoch that the fence remembers.
+    pub(crate) epoch: u64,
+    /// Number that the fence remembers.
+    pub(crate) from: u64,
+    /// Number that is stored last.
+    pub(crate) to: u64,
+}

@@ -1,0 +1,215 @@
+//! What to do when a numbered record was not acknowledged: a small state machine without any I/O.
+//!
+//! In Fluvio a fence's memory moves before the write and apart from it (FLUVIO.md 19 to 21), so neither an acknowledgement
+//! nor a refusal says what is stored. Only the log does.
+
+/// A place in the numbering of one outlet partition. Orders by epoch, then by number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub(crate) struct Place {
+    /// Counts resets.
+    pub(crate) epoch: u64,
+    /// Number of the last record; 0 for none.
+    pub(crate) seq: u64,
+}
+
+/// What the fence said it expects next, taken from its error's text.
+pub(crate) fn expected_by_fence(refusal: &str) -> Option<Place> {
+    let (_, rest) = refusal.split_once("fence: expected epoch ")?;
+    let (epoch, rest) = rest.split_once(" seq ")?;
+    let digits = rest.find(|character: char| !character.is_ascii_digit()).unwrap_or(rest.len());
+    Some(Place { epoch: epoch.parse().ok()?, seq: rest[..digits].parse().ok()? })
+}
+
+/// The next thing to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Step {
+    /// Send what is not stored yet.
+    Send,
+    /// The fence remembers something else than the log holds: wait, and look again.
+    Wait,
+    /// It has had its time: set its memory from here to there. Both are places of the fence's epoch.
+    Resync { from: Place, to: u64 },
+    /// Somebody has begun a newer epoch: this task is of the past.
+    Superseded(Place),
+}
+
+/// How often the log is read again before a fence's memory is set right. A write that is on its way arrives within these.
+const LOOKS_BEFORE_RESYNC: u32 = 5;
+
+/// Follows one refusal, or a row of them, until something is stored again.
+#[derive(Debug, Default)]
+pub(crate) struct Reconciliation {
+    looks: u32,
+    last: Option<(Place, Place)>,
+}
+
+impl Reconciliation {
+    /// What to do, given the epoch of this task, what the log holds, and what the fence last said it expects (if it was
+    /// the fence that said no).
+    pub(crate) fn step(&mut self, epoch: u64, stored: Place, expected: Option<Place>) -> Step {
+        if stored.epoch > epoch {
+            return Step::Superseded(stored);
+        }
+        let Some(expected) = expected else { return Step::Send };
+        let remembered = expected.seq.saturating_sub(1);
+        let stored_seq = if stored.epoch == expected.epoch { stored.seq } else { 0 };
+        if remembered == stored_seq {
+            // Fence and log agree: what was sent did not continue the log, and what is left does.
+            return Step::Send;
+        }
+        if self.last != Some((stored, expected)) {
+            self.last = Some((stored, expected));
+            self.looks = 0;
+        }
+        self.looks += 1;
+        if self.looks < LOOKS_BEFORE_RESYNC {
+            return Step::Wait;
+        }
+        self.looks = 0;
+        Step::Resync { from: Place { epoch: expected.epoch, seq: remembered }, to: stored_seq }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn place(epoch: u64, seq: u64) -> Place {
+        Place { epoch, seq }
+    }
+
+    #[test]
+    fn the_number_a_fence_expects_is_read_from_its_error() {
+        let text = "SmartModule transform error fence: expected epoch 1 seq 42, got epoch 1 seq 40\n\nSmartModule Info:";
+        assert_eq!(expected_by_fence(text), Some(place(1, 42)));
+        assert_eq!(expected_by_fence("fence: expected epoch 2 seq 1"), Some(place(2, 1)));
+        assert_eq!(expected_by_fence("fence: expected epoch x seq 1"), None);
+        assert_eq!(expected_by_fence("disk full"), None);
+    }
+
+    #[test]
+    fn a_replay_goes_on_with_what_the_log_lacks() {
+        assert_eq!(Reconciliation::default().step(1, place(1, 41), Some(place(1, 42))), Step::Send);
+    }
+
+    #[test]
+    fn a_lost_acknowledgement_goes_on_with_what_the_log_lacks() {
+        assert_eq!(Reconciliation::default().step(1, place(1, 41), None), Step::Send);
+    }
+
+    #[test]
+    fn a_fence_ahead_of_its_log_is_given_time_and_then_set_back() {
+        let mut reconciliation = Reconciliation::default();
+        for _ in 1..LOOKS_BEFORE_RESYNC {
+            assert_eq!(reconciliation.step(1, place(1, 41), Some(place(1, 50))), Step::Wait);
+        }
+        assert_eq!(
+            reconciliation.step(1, place(1, 41), Some(place(1, 50))),
+            Step::Resync { from: place(1, 49), to: 41 }
+        );
+    }
+
+    #[test]
+    fn a_fence_that_has_forgotten_its_log_is_reminded() {
+        // FLUVIO.md 21: its look-back reads one segment, which may just have begun.
+        let mut reconciliation = Reconciliation::default();
+        let step = std::iter::repeat_with(|| reconciliation.step(1, place(1, 41), Some(place(1, 1))))
+            .find(|step| *step != Step::Wait);
+        assert_eq!(step, Some(Step::Resync { from: place(1, 0), to: 41 }));
+    }
+
+    #[test]
+    fn a_log_that_moves_restarts_the_wait() {
+        let mut reconciliation = Reconciliation::default();
+        for seq in 40..60 {
+            let step = reconciliation.step(1, place(1, seq), Some(place(1, 100)));
+            assert_eq!(step, Step::Wait, "stored {seq}");
+        }
+    }
+
+    #[test]
+    fn an_epoch_that_only_the_fence_knows_is_forgotten() {
+        let mut reconciliation = Reconciliation::default();
+        let step = std::iter::repeat_with(|| reconciliation.step(2, place(1, 9), Some(place(2, 4))))
+            .find(|step| *step != Step::Wait);
+        assert_eq!(step, Some(Step::Resync { from: place(2, 3), to: 0 }));
+    }
+
+    #[test]
+    fn a_newer_epoch_in_the_log_ends_the_task() {
+        let step = Reconciliation::default().step(1, place(2, 3), Some(place(2, 4)));
+        assert_eq!(step, Step::Superseded(place(2, 3)));
+    }
+
+    /// A fence and a log, as badly as Fluvio keeps them.
+    #[derive(Debug, Default)]
+    struct Broker {
+        memory: u64,
+        log: Vec<u64>,
+    }
+
+    impl Broker {
+        /// Stores a batch or says what it expects; `torn`: the memory moves and the write fails.
+        fn produce(&mut self, batch: &[u64], torn: bool) -> Result<(), Option<Place>> {
+            if batch.first() != Some(&(self.memory + 1)) {
+                return Err(Some(place(1, self.memory + 1)));
+            }
+            self.memory += batch.len() as u64;
+            if torn {
+                return Err(None);
+            }
+            self.log.extend(batch);
+            Ok(())
+        }
+    }
+
+    proptest! {
+        /// Whatever tears, and whoever else writes in between: the log ends up with each number once, in order.
+        #[test]
+        fn the_log_gets_each_number_once(faults in prop::collection::vec((0..10u8, 1..5usize, 0..4u8), 1..60)) {
+            let mut broker = Broker::default();
+            let mut faults = faults.into_iter();
+            let mut pending: Vec<u64> = (1..=40).collect();
+            let mut reconciliation = Reconciliation::default();
+            let mut refusal = None;
+            for _ in 0..2_000 {
+                if pending.is_empty() {
+                    break;
+                }
+                let stored = place(1, broker.log.last().copied().unwrap_or(0));
+                pending.retain(|seq| *seq > stored.seq);
+                match reconciliation.step(1, stored, refusal) {
+                    Step::Send if !pending.is_empty() => {
+                        let (fault, size, rival) = faults.next().unwrap_or((9, 3, 9));
+                        if rival == 0 {
+                            // Another engine, which knows the log as well, is quicker.
+                            let next = [stored.seq + 1];
+                            let _ = broker.produce(&next, fault < 2);
+                        }
+                        let batch: Vec<u64> = pending.iter().copied().take(size).collect();
+                        refusal = match broker.produce(&batch, fault < 4) {
+                            Ok(()) => None,
+                            Err(refusal) => refusal,
+                        };
+                    }
+                    Step::Send => {}
+                    Step::Wait => {
+                        // Asking again gives the same answer.
+                        refusal = Some(place(1, broker.memory + 1));
+                    }
+                    Step::Resync { from, to } => {
+                        if broker.memory == from.seq {
+                            broker.memory = to;
+                        }
+                        refusal = None;
+                    }
+                    Step::Superseded(_) => unreachable!("there is one epoch"),
+                }
+            }
+            prop_assert!(broker.log.len() >= 40, "{} stored", broker.log.len());
+            let whole: Vec<u64> = (1..=broker.log.len() as u64).collect();
+            prop_assert_eq!(&broker.log, &whole);
+        }
+    }
+}

@@ -1,0 +1,116 @@
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use sha2::{Digest, Sha256};
+
+use crate::spec::{ModuleSource, SmartModule, Topology};
+
+/// Name of the fence, on the cluster and as a builtin. It is stable, because a topic's deduplication cannot be changed
+/// later (FLUVIO.md 25).
+pub const FENCE: &str = "ovation-fence";
+
+/// The SmartModules that ship with the program.
+pub trait Modules: Send + Sync {
+    /// The WebAssembly of a builtin; `None` if there is none of that name.
+    fn wasm(&self, builtin: &str) -> Option<Cow<'_, [u8]>>;
+}
+
+impl<F> Modules for F
+where
+    F: Fn(&str) -> Option<Cow<'static, [u8]>> + Send + Sync,
+{
+    fn wasm(&self, builtin: &str) -> Option<Cow<'_, [u8]>> {
+        self(builtin)
+    }
+}
+
+/// Why the bytes of a SmartModule cannot be had.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ModuleError {
+    /// No builtin of that name.
+    #[error("failed to find the builtin SmartModule {0:?}")]
+    NoBuiltin(String),
+    /// The file cannot be read.
+    #[error("failed to read SmartModule {name:?} from {path}: {reason}", path = path.display())]
+    Unreadable {
+        /// Name in the topology.
+        name: String,
+        /// The file.
+        path: PathBuf,
+        /// What the operating system said.
+        reason: std::io::Error,
+    },
+    /// The file is something else.
+    #[error("failed to use {path} as SmartModule {name:?}: it is not a WebAssembly module", path = path.display())]
+    NotWasm {
+        /// Name in the topology.
+        name: String,
+        /// The file.
+        path: PathBuf,
+    },
+}
+
+/// A SmartModule with its name on the cluster.
+#[derive(Debug, Clone)]
+pub(crate) struct Resolved {
+    pub(crate) cluster_name: String,
+    pub(crate) wasm: Vec<u8>,
+}
+
+/// The bytes of every SmartModule of a topology, by its name there.
+pub(crate) fn resolve(
+    topology: &Topology,
+    modules: &dyn Modules,
+) -> Result<BTreeMap<String, Resolved>, ModuleError> {
+    topology
+        .smartmodules
+        .iter()
+        .map(|module| Ok((module.name.clone(), resolve_one(module, modules)?)))
+        .collect()
+}
+
+/// The fence's bytes, under its one name.
+pub(crate) fn resolve_fence(modules: &dyn Modules) -> Result<Resolved, ModuleError> {
+    let wasm = modules.wasm(FENCE).ok_or_else(|| ModuleError::NoBuiltin(FENCE.to_owned()))?;
+    Ok(Resolved { cluster_name: FENCE.to_owned(), wasm: wasm.into_owned() })
+}
+
+fn resolve_one(module: &SmartModule, modules: &dyn Modules) -> Result<Resolved, ModuleError> {
+    let (stem, wasm) = match &module.source {
+        ModuleSource::Builtin(builtin) => {
+            let wasm = modules.wasm(builtin).ok_or_else(|| ModuleError::NoBuiltin(builtin.clone()))?;
+            (builtin.clone(), wasm.into_owned())
+        }
+        ModuleSource::Path(path) => {
+            let wasm = std::fs::read(path).map_err(|reason| ModuleError::Unreadable {
+                name: module.name.clone(),
+                path: path.clone(),
+                reason,
+            })?;
+            if !wasm.starts_with(b"\0asm") {
+                return Err(ModuleError::NotWasm { name: module.name.clone(), path: path.clone() });
+            }
+            let stem = path.file_stem().and_then(|stem| stem.to_str()).unwrap_or(&module.name);
+            (cluster_stem(stem), wasm)
+        }
+    };
+    // FLUVIO.md 18: creating a SmartModule under a name that exists replaces it in silence.
+    let cluster_name = format!("{stem}-{}", &hex_digest(&wasm)[..8]);
+    Ok(Resolved { cluster_name, wasm })
+}
+
+/// A file's name in the letters that Fluvio allows.
+fn cluster_stem(stem: &str) -> String {
+    let letters = stem.chars().map(|letter| match letter.to_ascii_lowercase() {
+        fits @ ('a'..='z' | '0'..='9') => fits,
+        _ => '-',
+    });
+    letters.collect::<String>().trim_matches('-').to_owned()
+}
+
+/// SHA-256 in lower-case hexadecimal digits.
+pub(crate) fn hex_digest(bytes: &[u8]) -> String {
+    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+}

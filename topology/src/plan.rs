@@ -1,0 +1,209 @@
+//! From a stage to its tasks: which chain, with which parameters, from where to where.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use ovation_client::ChainModule;
+use serde_json::json;
+
+use crate::checkpoint::Checkpoint;
+use crate::modules::{Resolved, hex_digest};
+use crate::spec::{Stage, Topology, Window, WindowKind};
+
+/// Time between two ticks, for a stage without windows of its own.
+const DEFAULT_EVERY: Duration = Duration::from_millis(100);
+
+/// What one task does.
+#[derive(Debug, Clone)]
+pub(crate) struct TaskPlan {
+    pub(crate) stage: String,
+    pub(crate) partition: u32,
+    pub(crate) source: String,
+    pub(crate) sink: String,
+    pub(crate) dead_letter: Option<String>,
+    pub(crate) checkpoints: Option<String>,
+    /// Time between two ticks.
+    pub(crate) every: Duration,
+    /// Hash of what a checkpoint depends on.
+    pub(crate) config: String,
+    modules: Vec<ChainModule>,
+}
+
+/// The tasks of all stages: one for each partition of a stage's source.
+pub(crate) fn plan(topology: &Topology, modules: &BTreeMap<String, Resolved>) -> Vec<TaskPlan> {
+    let mut tasks = Vec::new();
+    for stage in &topology.stages {
+        let config = config_hash(topology, stage);
+        let partitions = topology.topic(&stage.source).map_or(0, |topic| topic.partitions);
+        for partition in 0..partitions {
+            tasks.push(TaskPlan {
+                stage: stage.name.clone(),
+                partition,
+                source: stage.source.clone(),
+                sink: stage.sink.clone(),
+                dead_letter: stage.dead_letter.clone(),
+                checkpoints: stage.checkpoints.clone(),
+                every: stage.every().unwrap_or(DEFAULT_EVERY),
+                config: config.clone(),
+                modules: chain(stage, modules),
+            });
+        }
+    }
+    tasks
+}
+
+fn chain(stage: &Stage, modules: &BTreeMap<String, Resolved>) -> Vec<ChainModule> {
+    let named =
+        |uses: &str| modules.get(uses).map_or_else(|| uses.to_owned(), |found| found.cluster_name.clone());
+    let modules = stage.transforms.iter().map(|transform| {
+        let mut params = transform.with.clone();
+        if !transform.windows.is_empty() {
+            let windows: Vec<_> = transform.windows.iter().map(window_parameter).collect();
+            params.insert("ovation.windows".to_owned(), json!(windows).to_string());
+        }
+        ChainModule { name: named(&transform.uses), params }
+    });
+    modules.collect()
+}
+
+fn window_parameter(window: &Window) -> serde_json::Value {
+    let ms = |duration: Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
+    match window.kind {
+        WindowKind::Tumbling { size } => json!({
+            "name": window.name,
+            "kind": "tumbling",
+            "size_ms": ms(size),
+            "grace_ms": ms(window.grace),
+            "every_ms": ms(window.every),
+        }),
+    }
+}
+
+/// What state depends on: the source, and every module with its parameters and windows. Not the modules' bytes: a module
+/// says itself whether it can read an older state, and results do not change because a compiler did.
+fn config_hash(topology: &Topology, stage: &Stage) -> String {
+    let transforms: Vec<_> = stage
+        .transforms
+        .iter()
+        .map(|transform| {
+            let module = topology.smartmodule(&transform.uses).map(|module| format!("{:?}", module.source));
+            let windows: Vec<_> = transform.windows.iter().map(window_parameter).collect();
+            json!({"module": module, "with": transform.with, "windows": windows})
+        })
+        .collect();
+    let text = json!({"source": stage.source, "transforms": transforms}).to_string();
+    hex_digest(text.as_bytes())[..16].to_owned()
+}
+
+impl TaskPlan {
+    /// The chain with all its parameters, for a stream from the checkpoint's offset on.
+    pub(crate) fn modules(&self, epoch: u64, checkpoint: &Checkpoint) -> Vec<ChainModule> {
+        let mut modules = self.modules.clone();
+        for module in &mut modules {
+            let mut set = |name: &str, value: String| module.params.insert(format!("ovation.{name}"), value);
+            set("stage", self.stage.clone());
+            set("epoch", epoch.to_string());
+            set("source", self.source.clone());
+            set("partition", self.partition.to_string());
+            set("start", checkpoint.offset.to_string());
+            set("config", self.config.clone());
+        }
+        if let Some(last) = modules.last_mut()
+            && !checkpoint.pieces.is_empty()
+        {
+            let mut set =
+                |name: String, value: String| last.params.insert(format!("ovation.checkpoint.{name}"), value);
+            set("pieces".to_owned(), checkpoint.pieces.len().to_string());
+            set("offset".to_owned(), checkpoint.offset.to_string());
+            for (number, data) in checkpoint.pieces.iter().enumerate() {
+                set(number.to_string(), data.clone());
+            }
+        }
+        modules
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const WORDS: &str = "
+name: words
+topics:
+  lines:       { partitions: 3 }
+  counts:      { partitions: 3, fence: true }
+  checkpoints: { partitions: 3 }
+smartmodules:
+  clean: { builtin: clean }
+  count: { builtin: count }
+stages:
+  words:
+    source: lines
+    transforms:
+      - uses: clean
+        with: { case: keep }
+      - uses: count
+        window: { tumbling: { size: 10s }, grace: 2s, emit: { every: 50ms } }
+    sink: counts
+    checkpoints: checkpoints
+";
+
+    fn planned(text: &str) -> Vec<TaskPlan> {
+        let topology = Topology::parse("words.yaml", text).expect("a good topology");
+        let modules = ["clean", "count"].map(|name| {
+            let resolved = Resolved { cluster_name: format!("{name}-0123abcd"), wasm: Vec::new() };
+            (name.to_owned(), resolved)
+        });
+        plan(&topology, &BTreeMap::from(modules))
+    }
+
+    #[test]
+    fn there_is_a_task_for_each_source_partition() {
+        let tasks = planned(WORDS);
+        let partitions: Vec<u32> = tasks.iter().map(|task| task.partition).collect();
+        assert_eq!(partitions, [0, 1, 2]);
+        assert_eq!(tasks[0].every, Duration::from_millis(50));
+    }
+
+    #[test]
+    fn modules_get_their_parameters_and_the_last_one_its_state() {
+        let checkpoint = Checkpoint {
+            config: "aa".to_owned(),
+            offset: 70,
+            seq: 4,
+            reject_seq: 0,
+            pieces: vec!["one".to_owned(), "two".to_owned()],
+        };
+        let modules = planned(WORDS)[1].modules(3, &checkpoint);
+        assert_eq!(modules[0].name, "clean-0123abcd");
+        let first = &modules[0].params;
+        assert_eq!(first["case"], "keep");
+        assert_eq!(
+            (
+                first["ovation.stage"].as_str(),
+                first["ovation.epoch"].as_str(),
+                first["ovation.start"].as_str()
+            ),
+            ("words", "3", "70")
+        );
+        assert!(!first.contains_key("ovation.checkpoint.pieces"));
+        let last = &modules[1].params;
+        assert_eq!(last["ovation.partition"], "1");
+        assert_eq!(last["ovation.checkpoint.pieces"], "2");
+        assert_eq!(last["ovation.checkpoint.1"], "two");
+        assert_eq!(last["ovation.checkpoint.offset"], "70");
+        assert_eq!(
+            last["ovation.windows"],
+            r#"[{"every_ms":50,"grace_ms":2000,"kind":"tumbling","name":"10s","size_ms":10000}]"#
+        );
+    }
+
+    #[test]
+    fn the_hash_changes_with_what_results_depend_on_only() {
+        let hash = |text: &str| planned(text)[0].config.clone();
+        let before = hash(WORDS);
+        assert_eq!(before, hash(&WORDS.replace("name: words", "name: other")));
+        assert_ne!(before, hash(&WORDS.replace("size: 10s", "size: 20s")));
+        assert_ne!(before, hash(&WORDS.replace("case: keep", "case: fold")));
+    }
+}

@@ -1,0 +1,91 @@
+use std::fmt;
+
+/// Where a task stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TaskStatus {
+    /// Name of the stage.
+    pub stage: String,
+    /// Partition of its source.
+    pub partition: u32,
+    /// What it is doing.
+    pub state: TaskState,
+    /// What went wrong last; gone when something has worked again.
+    pub error: Option<String>,
+    /// How often it was restarted since the engine started.
+    pub restarts: u64,
+    /// Whether it has caught up with what the source held when its stream was opened.
+    pub ready: bool,
+    /// Counts resets, from 1; 0 before the first start.
+    pub epoch: u64,
+    /// Next source offset.
+    pub offset: i64,
+    /// The source's high watermark, as far as the task has heard.
+    pub high_watermark: i64,
+    /// Number of the last result that is stored.
+    pub seq: u64,
+    /// Number of the last dead letter that is stored.
+    pub reject_seq: u64,
+    /// Stream time less grace, ms since 1970.
+    pub watermark: Option<i64>,
+    /// Windows that are not final.
+    pub open: u64,
+    /// Whether a change waits for stream time to move.
+    pub dirty: bool,
+    /// Source offset of the last checkpoint that is stored.
+    pub checkpoint: Option<i64>,
+}
+
+/// What a task is doing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum TaskState {
+    /// Finds out where to go on, and opens its stream.
+    Starting,
+    /// Carries results.
+    Running,
+    /// Failed, and waits for its next start.
+    Waiting,
+    /// Cannot go on without somebody's decision; the error says which.
+    Stopped,
+    /// Ended, because the engine was told to.
+    Finished,
+}
+
+impl TaskStatus {
+    pub(crate) fn new(stage: &str, partition: u32) -> Self {
+        Self {
+            stage: stage.to_owned(),
+            partition,
+            state: TaskState::Starting,
+            error: None,
+            restarts: 0,
+            ready: false,
+            epoch: 0,
+            offset: 0,
+            high_watermark: 0,
+            seq: 0,
+            reject_seq: 0,
+            watermark: None,
+            open: 0,
+            dirty: false,
+            checkpoint: None,
+        }
+    }
+
+    /// Source records that are known and not processed yet.
+    pub fn lag(&self) -> i64 {
+        (self.high_watermark - self.offset).max(0)
+    }
+}
+
+impl fmt::Display for TaskState {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            TaskState::Starting => "starting",
+            TaskState::Running => "running",
+            TaskState::Waiting => "waiting",
+            TaskState::Stopped => "stopped",
+            TaskState::Finished => "finished",
+        })
+    }
+}
