@@ -12,7 +12,7 @@ mod signals;
 
 use std::process::ExitCode;
 
-use args::{Command, Ovation};
+use args::Command;
 use failure::Failure;
 
 fn main() -> ExitCode {

@@ -45,7 +45,10 @@ fn error_text(text: &str) -> String {
 }
 
 /// Makes the broker look like the topology.
-pub(crate) async fn apply(cluster: &Cluster, topology: &Topology) -> Result<ovation_topology::Applied, Failure> {
+pub(crate) async fn apply(
+    cluster: &Cluster,
+    topology: &Topology,
+) -> Result<ovation_topology::Applied, Failure> {
     ovation_topology::apply(cluster, topology, &Builtin)
         .await
         .map_err(|error| Failure::Part(error_text(&error.to_string())))
@@ -84,7 +87,11 @@ pub(crate) fn gateway(
 }
 
 /// Starts the engine.
-pub(crate) fn engine(cluster: Cluster, topology: Topology, stop: CancellationToken) -> Result<Engine, Failure> {
+pub(crate) fn engine(
+    cluster: Cluster,
+    topology: &Topology,
+    stop: CancellationToken,
+) -> Result<Engine, Failure> {
     Engine::start(cluster, topology, &Builtin, stop)
         .map_err(|error| Failure::Invalid(format!("failed to start the engine: {error}")))
 }

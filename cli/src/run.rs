@@ -6,7 +6,7 @@ use std::time::Duration;
 use ovation_broker::Broker;
 use ovation_client::Cluster;
 use ovation_gateway::{Hooks, Part};
-use ovation_topology::{Applied, Engine};
+use ovation_topology::{Applied, Engine, TaskState};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
@@ -16,8 +16,6 @@ use crate::{parts, say, signals};
 
 /// How long a start waits for its stages before it says that they are still behind.
 const READY_WAIT: Duration = Duration::from_secs(30);
-/// How often readiness is looked at.
-const READY_POLL: Duration = Duration::from_millis(20);
 /// How long the engine may take to finish the batch in flight.
 const ENGINE_DRAIN: Duration = Duration::from_secs(5);
 
@@ -43,7 +41,7 @@ pub(crate) async fn run(args: RunArgs) -> Result<(), Failure> {
 
     // The engine outlives the gateway, so that what the gateway acknowledged last is still counted on the way out.
     let engine_stop = CancellationToken::new();
-    let engine = Arc::new(parts::engine(cluster.clone(), topology.clone(), engine_stop.clone())?);
+    let engine = Arc::new(parts::engine(cluster.clone(), &topology, engine_stop.clone())?);
     let watched = Arc::clone(&engine);
     let hooks = Hooks { readiness: Arc::new(move || engine_parts(&watched)) };
     let mut gateway = parts::gateway(&args.http, listener, cluster, &topology, hooks, stop.clone())?;
@@ -100,7 +98,7 @@ pub(crate) async fn engine(args: EngineArgs) -> Result<(), Failure> {
     say_broker(None, &cluster);
     let applied = parts::apply(&cluster, &topology).await?;
     say_applied(&topology.name, &applied);
-    let engine = parts::engine(cluster, topology, stop.clone())?;
+    let engine = parts::engine(cluster, &topology, stop.clone())?;
     wait_ready(&engine, &stop).await;
     say::line("ready     Ctrl-C stops");
     stop.cancelled().await;
@@ -121,17 +119,17 @@ pub(crate) async fn topology(command: TopologyCommand) -> Result<(), Failure> {
 
 fn say_broker(broker: Option<&Broker>, cluster: &Cluster) {
     match broker {
-        Some(broker) => say::line(format_args!(
-            "broker    {} (records on {})",
-            broker.control_addr(),
-            broker.spu_addr()
-        )),
+        Some(broker) => {
+            say::line(format_args!("broker    {} (records on {})", broker.control_addr(), broker.spu_addr()))
+        }
         None => say::line(format_args!("cluster   {}", cluster.endpoint())),
     }
 }
 
 fn say_applied(name: &str, applied: &Applied) {
-    let created = |names: &[String]| if names.is_empty() { "none new".to_owned() } else { format!("new: {}", names.join(", ")) };
+    let created = |names: &[String]| {
+        if names.is_empty() { "none new".to_owned() } else { format!("new: {}", names.join(", ")) }
+    };
     say::line(format_args!(
         "topology  {name}: topics {}; SmartModules {}",
         created(&applied.topics_created),
@@ -145,33 +143,32 @@ fn engine_parts(engine: &Engine) -> Vec<Part> {
         .iter()
         .map(|task| Part {
             name: format!("engine {}/{}", task.stage, task.partition),
-            ready: task.ready,
-            detail: task.detail(),
+            ready: task.ready && task.state == TaskState::Running,
+            detail: match &task.error {
+                Some(error) => format!("{}: {error}", task.state),
+                None => format!("{}, {} records behind", task.state, task.lag()),
+            },
         })
         .collect()
 }
 
 async fn wait_ready(engine: &Engine, stop: &CancellationToken) {
-    let ready = async {
-        while !engine.ready() {
-            tokio::time::sleep(READY_POLL).await;
-        }
+    let ready = tokio::select! {
+        () = stop.cancelled() => return,
+        ready = engine.wait_ready(READY_WAIT) => ready,
     };
-    tokio::select! {
-        () = stop.cancelled() => (),
-        waited = tokio::time::timeout(READY_WAIT, ready) => {
-            if waited.is_err() {
-                for part in engine_parts(engine).iter().filter(|part| !part.ready) {
-                    say::line(format_args!("waiting   {}: {}", part.name, part.detail));
-                }
-            }
+    if !ready {
+        for part in engine_parts(engine).iter().filter(|part| !part.ready) {
+            say::line(format_args!("waiting   {}: {}", part.name, part.detail));
         }
     }
 }
 
 async fn drain_engine(engine: &Engine) {
     if tokio::time::timeout(ENGINE_DRAIN, engine.join()).await.is_err() {
-        tracing::warn!("the engine did not stop in time; it goes on from its last checkpoint at the next start");
+        tracing::warn!(
+            "the engine did not stop in time; it goes on from its last checkpoint at the next start"
+        );
     }
 }
 
