@@ -1,0 +1,108 @@
+//! A broker in a folder of its own, and Fluvio's client against it.
+#![allow(dead_code, unreachable_pub, clippy::unwrap_used, reason = "shared by tests that use different parts; tests may panic")]
+
+use std::pin::Pin;
+use std::time::Duration;
+
+use fluvio::consumer::{ConsumerConfigExt, ConsumerConfigExtBuilder, ConsumerStream, Record, RetryMode};
+use fluvio::metadata::topic::TopicSpec;
+use fluvio::{Fluvio, FluvioClusterConfig, Isolation, Offset, RecordKey, SmartModuleInvocation};
+use fluvio_protocol::link::ErrorCode;
+use futures_util::StreamExt;
+use ovation_broker::{Broker, Config};
+use tempfile::TempDir;
+
+/// Longer than anything here takes: a test that waits for it has failed.
+pub const PATIENCE: Duration = Duration::from_secs(30);
+
+pub struct Fixture {
+    pub dir: TempDir,
+    pub config: Config,
+    pub broker: Option<Broker>,
+}
+
+pub async fn start() -> Fixture {
+    start_with(|_| ()).await
+}
+
+pub async fn start_with(change: impl FnOnce(&mut Config)) -> Fixture {
+    let dir = tempfile::tempdir().unwrap();
+    let mut config = Config::new(dir.path().join("data"));
+    change(&mut config);
+    let broker = Broker::start(config.clone()).await.unwrap();
+    Fixture { dir, config, broker: Some(broker) }
+}
+
+impl Fixture {
+    pub fn broker(&self) -> &Broker {
+        self.broker.as_ref().unwrap()
+    }
+
+    pub async fn client(&self) -> Fluvio {
+        connect(&self.broker().control_addr().to_string()).await
+    }
+
+    pub async fn restart(&mut self) {
+        self.broker.take().unwrap().shutdown().await;
+        self.broker = Some(Broker::start(self.config.clone()).await.unwrap());
+    }
+}
+
+pub async fn connect(endpoint: &str) -> Fluvio {
+    let config = FluvioClusterConfig::new(endpoint);
+    tokio::time::timeout(PATIENCE, Fluvio::connect_with_config(&config)).await.unwrap().unwrap()
+}
+
+pub async fn create_topic(client: &Fluvio, name: &str, partitions: u32) {
+    client.admin().await.create(name.to_owned(), false, TopicSpec::new_computed(partitions, 1, None)).await.unwrap();
+}
+
+/// Sends records one batch each, and waits for every acknowledgement.
+pub async fn send_each(client: &Fluvio, topic: &str, values: impl IntoIterator<Item = String>) -> Vec<i64> {
+    let producer = client.topic_producer(topic).await.unwrap();
+    let mut offsets = Vec::new();
+    for value in values {
+        let output = producer.send(RecordKey::NULL, value).await.unwrap();
+        producer.flush().await.unwrap();
+        offsets.push(output.wait().await.unwrap().offset());
+    }
+    offsets
+}
+
+pub fn numbered(range: std::ops::Range<usize>) -> impl Iterator<Item = String> {
+    range.map(|number| format!("record {number}"))
+}
+
+pub fn reading(topic: &str, partition: u32, from: Offset) -> ConsumerConfigExtBuilder {
+    let mut config = ConsumerConfigExtBuilder::default();
+    config.topic(topic).partition(partition).offset_start(from).isolation(Isolation::ReadCommitted);
+    config.retry_mode(RetryMode::Disabled);
+    config
+}
+
+pub fn through(modules: Vec<SmartModuleInvocation>, config: &mut ConsumerConfigExtBuilder) -> ConsumerConfigExt {
+    config.smartmodule(modules).build().unwrap()
+}
+
+pub type Records = Pin<Box<dyn ConsumerStream<Item = Result<Record, ErrorCode>> + Send>>;
+
+pub async fn open(client: &Fluvio, config: ConsumerConfigExt) -> Records {
+    Box::pin(client.consumer_with_config(config).await.unwrap())
+}
+
+pub async fn take(stream: &mut Records, count: usize) -> Vec<Record> {
+    let mut records = Vec::new();
+    while records.len() < count {
+        let next = tokio::time::timeout(PATIENCE, stream.next()).await;
+        records.push(next.unwrap_or_else(|_| panic!("{} of {count} records", records.len())).unwrap().unwrap());
+    }
+    records
+}
+
+pub fn text(record: &Record) -> String {
+    String::from_utf8(record.value().to_vec()).unwrap()
+}
+
+pub fn texts(records: &[Record]) -> Vec<String> {
+    records.iter().map(text).collect()
+}
