@@ -78,23 +78,22 @@ class Feed:
         self._changed = threading.Condition()
         self._url = http.replace("http://", "ws://") + f"/v1/rooms/{room}/feed"
         self._loop = asyncio.new_event_loop()
-        self._stop = asyncio.Event()
+        self._socket = None
         self._thread = threading.Thread(target=self._loop.run_until_complete, args=(self._follow(),), daemon=True)
         self._thread.start()
         self.wait(lambda messages: bool(messages))
 
     async def _follow(self):
-        async with websockets.connect(self._url) as socket:
-            stop = asyncio.ensure_future(self._stop.wait())
-            while not stop.done():
-                message = asyncio.ensure_future(socket.recv())
-                done, _ = await asyncio.wait({message, stop}, return_when=asyncio.FIRST_COMPLETED)
-                if message not in done:
-                    message.cancel()
-                    break
-                with self._changed:
-                    self.messages.append(json.loads(message.result()))
-                    self._changed.notify_all()
+        try:
+            async with websockets.connect(self._url) as socket:
+                self._socket = socket
+                async for text in socket:
+                    with self._changed:
+                        self.messages.append(json.loads(text))
+                        self._changed.notify_all()
+        except websockets.ConnectionClosedError:
+            # The server was killed under it: what was read stays.
+            pass
 
     def updates(self):
         return [message["update"] for message in self.messages if message["type"] == "update"]
@@ -105,5 +104,5 @@ class Feed:
             return self._changed.wait_for(lambda: enough(self.messages), seconds)
 
     def close(self):
-        self._loop.call_soon_threadsafe(self._stop.set)
+        asyncio.run_coroutine_threadsafe(self._socket.close(), self._loop)
         self._thread.join(10)

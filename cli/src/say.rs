@@ -15,9 +15,14 @@ pub(crate) fn line(text: impl Display) {
     let _ = std::io::stdout().flush();
 }
 
+/// The Fluvio client tells of every connection at `info`; who wants that names it.
+const CLIENT_QUIET: &str = "fluvio=warn,fluvio_socket=warn";
+
 /// Logs to standard error.
 pub(crate) fn start_logging(filter: Option<&str>) {
-    let filter = EnvFilter::try_new(filter.unwrap_or(LOG_DEFAULT)).unwrap_or_else(|error| {
+    let asked = filter.unwrap_or(LOG_DEFAULT);
+    let whole = if asked.contains("fluvio") { asked.to_owned() } else { format!("{asked},{CLIENT_QUIET}") };
+    let filter = EnvFilter::try_new(whole).unwrap_or_else(|error| {
         eprintln!("ovation: --log: {error}; logging {LOG_DEFAULT}");
         EnvFilter::new(LOG_DEFAULT)
     });
