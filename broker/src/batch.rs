@@ -80,7 +80,12 @@ impl Batch {
 
     /// A new batch of `records`, with the times and the compression of `like`. `last_delta` is the distance from
     /// the batch's first offset to its last: more than the records make, where offsets are left out.
-    pub(crate) fn build(like: &Batch, base_offset: i64, last_delta: i32, plain: &[u8]) -> Result<Batch, BadBatch> {
+    pub(crate) fn build(
+        like: &Batch,
+        base_offset: i64,
+        last_delta: i32,
+        plain: &[u8],
+    ) -> Result<Batch, BadBatch> {
         let compression = like.compression();
         let packed = compression
             .compress(plain)
@@ -108,11 +113,20 @@ impl Batch {
     /// A batch without records, in the place of offsets `base..next`.
     pub(crate) fn empty(base: i64, next: i64) -> Result<Batch, BadBatch> {
         let last_delta = i32::try_from(next - base - 1).map_err(|_| BadBatch::Length)?;
-        Batch::encode(BatchHeader { last_offset_delta: last_delta, ..BatchHeader::default() }, base, Bytes::from_static(&[0; 4]))
+        Batch::encode(
+            BatchHeader { last_offset_delta: last_delta, ..BatchHeader::default() },
+            base,
+            Bytes::from_static(&[0; 4]),
+        )
     }
 
     /// A new batch of owned records.
-    pub(crate) fn of(like: &Batch, base_offset: i64, last_delta: i32, records: &[Record]) -> Result<Batch, BadBatch> {
+    pub(crate) fn of(
+        like: &Batch,
+        base_offset: i64,
+        last_delta: i32,
+        records: &[Record],
+    ) -> Result<Batch, BadBatch> {
         Batch::build(like, base_offset, last_delta, &records::encode(records))
     }
 

@@ -51,7 +51,10 @@ impl Broker {
             match tokio::task::spawn_blocking(move || open(&opening)).await {
                 Ok(opened) => opened?,
                 Err(error) => {
-                    return Err(Error::DataNotWritable { path: config.data.clone(), source: io::Error::other(error) });
+                    return Err(Error::DataNotWritable {
+                        path: config.data.clone(),
+                        source: io::Error::other(error),
+                    });
                 }
             };
         for partition in partitions.all() {
@@ -81,7 +84,14 @@ impl Broker {
             tokio::spawn(retain(partitions.clone(), limits.retention_interval, connections.stopping.clone())),
         ];
         tracing::debug!(control = %control_addr, spu = %spu_addr, data = %config.data.display(), "broker started");
-        Ok(Broker { control: control_addr, spu: spu_addr, connections, partitions, background, _folder: folder })
+        Ok(Broker {
+            control: control_addr,
+            spu: spu_addr,
+            connections,
+            partitions,
+            background,
+            _folder: folder,
+        })
     }
 
     /// The address that clients connect to.
@@ -163,7 +173,8 @@ fn advertised(config: &Config, bound: SocketAddr) -> Result<(String, u16), Error
     match &config.advertise {
         Some(told) => {
             let split = told.rsplit_once(':').and_then(|(host, port)| Some((host, port.parse().ok()?)));
-            Ok(split.map_or((told.clone(), bound.port()), |(host, port): (&str, u16)| (host.to_owned(), port)))
+            Ok(split
+                .map_or((told.clone(), bound.port()), |(host, port): (&str, u16)| (host.to_owned(), port)))
         }
         None if bound.ip().is_unspecified() => Err(Error::NothingToAdvertise { address: bound }),
         None => {

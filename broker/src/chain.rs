@@ -7,7 +7,9 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use fluvio_protocol::link::ErrorCode;
 use fluvio_protocol::link::smartmodule::SmartModuleTransformRuntimeError;
 use fluvio_protocol::record::Record;
-use fluvio_smartengine::{EngineError, Lookback, SmartEngine, SmartModuleChainBuilder, SmartModuleChainInstance};
+use fluvio_smartengine::{
+    EngineError, Lookback, SmartEngine, SmartModuleChainBuilder, SmartModuleChainInstance,
+};
 use fluvio_smartengine::{SmartModuleConfig, SmartModuleInitialData};
 use fluvio_smartmodule::dataplane::smartmodule::SmartModuleInput;
 use fluvio_spu_schema::server::smartmodule::{
@@ -43,7 +45,10 @@ impl Chains {
             return Ok(None);
         }
         if invocations.len() > self.limits.chain_modules_max {
-            return Err(invalid(format!("a chain has at most {} SmartModules", self.limits.chain_modules_max), None));
+            return Err(invalid(
+                format!("a chain has at most {} SmartModules", self.limits.chain_modules_max),
+                None,
+            ));
         }
         let mut builder = SmartModuleChainBuilder::default();
         builder.set_store_memory_limit(self.limits.chain_memory_bytes_max);
@@ -51,7 +56,8 @@ impl Chains {
             self.add(&mut builder, invocation, version)?;
         }
         let engine = &self.engine;
-        let inner = guarded("initialising", || builder.initialize(engine))?.map_err(|error| init_error(&error))?;
+        let inner =
+            guarded("initialising", || builder.initialize(engine))?.map_err(|error| init_error(&error))?;
         Ok(Some(Chain { inner, quirks: self.quirks }))
     }
 
@@ -127,7 +133,12 @@ impl Chain {
 
     /// Runs one batch of decompressed records. After an error that this returns (not one in the output) the chain
     /// is of no more use.
-    pub(crate) fn process(&mut self, plain: Vec<u8>, base_offset: i64, base_time: i64) -> Result<Output, ErrorCode> {
+    pub(crate) fn process(
+        &mut self,
+        plain: Vec<u8>,
+        base_offset: i64,
+        base_time: i64,
+    ) -> Result<Output, ErrorCode> {
         let inner = &mut self.inner;
         let input = SmartModuleInput::new(plain, base_offset, base_time);
         let output = guarded("running", || inner.process(input))?
@@ -167,5 +178,6 @@ fn init_error(error: &anyhow::Error) -> ErrorCode {
 
 /// A module decides what the engine decodes, and the engine's decoders panic on some lengths.
 fn guarded<T>(doing: &str, run: impl FnOnce() -> T) -> Result<T, ErrorCode> {
-    catch_unwind(AssertUnwindSafe(run)).map_err(|_| ErrorCode::Other(format!("{doing} the SmartModule chain panicked")))
+    catch_unwind(AssertUnwindSafe(run))
+        .map_err(|_| ErrorCode::Other(format!("{doing} the SmartModule chain panicked")))
 }

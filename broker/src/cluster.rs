@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 use std::io;
 use std::sync::Arc;
 
+use fluvio_controlplane_metadata::spu::{IngressPort, SpuSpec, SpuStatus, SpuType};
 use fluvio_protocol::link::ErrorCode;
 use fluvio_sc_schema::objects::Metadata as Object;
 use fluvio_sc_schema::partition::{PartitionResolution, PartitionSpec, PartitionStatus, ReplicaStatus};
 use fluvio_sc_schema::shared::validate_resource_name;
 use fluvio_sc_schema::smartmodule::{SmartModulePackageKey, SmartModuleSpec};
-use fluvio_controlplane_metadata::spu::{IngressPort, SpuSpec, SpuStatus, SpuType};
 use fluvio_sc_schema::tableformat::TableFormatSpec;
 use fluvio_sc_schema::topic::{ReplicaSpec, TopicResolution, TopicSpec, TopicStatus, UpdateTopicAction};
 use fluvio_sc_schema::{AdminSpec, Status};
@@ -189,10 +189,18 @@ impl Cluster {
     }
 
     /// Creates a SmartModule; one of the same name is replaced, as in Fluvio.
-    pub(crate) async fn create_smart_module(&self, name: String, spec: SmartModuleSpec, dry_run: bool) -> Status {
+    pub(crate) async fn create_smart_module(
+        &self,
+        name: String,
+        spec: SmartModuleSpec,
+        dry_run: bool,
+    ) -> Status {
         let name = match &spec.meta {
             Some(meta) if !meta.package.is_valid() => {
-                return refused(name, (ErrorCode::SmartModuleError, "invalid SmartModule package".to_owned()));
+                return refused(
+                    name,
+                    (ErrorCode::SmartModuleError, "invalid SmartModule package".to_owned()),
+                );
             }
             Some(meta) => meta.store_id(),
             None => name,
@@ -241,7 +249,12 @@ impl Cluster {
         }
     }
 
-    pub(crate) async fn create_table_format(&self, name: String, spec: TableFormatSpec, dry_run: bool) -> Status {
+    pub(crate) async fn create_table_format(
+        &self,
+        name: String,
+        spec: TableFormatSpec,
+        dry_run: bool,
+    ) -> Status {
         if let Err(text) = check_name(&name) {
             return refused(name, (ErrorCode::TableFormatError, text));
         }
@@ -303,12 +316,18 @@ impl Cluster {
                 let status = PartitionStatus {
                     resolution: PartitionResolution::Online,
                     leader: ReplicaStatus::new(SPU_ID, end, end),
-                    size: open.as_ref().map_or(PartitionStatus::SIZE_NOT_SUPPORTED, |it| it.log.size() as i64),
+                    size: open
+                        .as_ref()
+                        .map_or(PartitionStatus::SIZE_NOT_SUPPORTED, |it| it.log.size() as i64),
                     base_offset: open.as_ref().map_or(0, |partition| partition.log.start()),
                     ..PartitionStatus::default()
                 };
                 let name = format!("{topic}-{index}");
-                objects.push(Object { name, spec: PartitionSpec::from_replicas(vec![SPU_ID], spec, None), status });
+                objects.push(Object {
+                    name,
+                    spec: PartitionSpec::from_replicas(vec![SPU_ID], spec, None),
+                    status,
+                });
             }
         }
         objects
@@ -327,7 +346,12 @@ impl Cluster {
     }
 
     /// SmartModules of these names, or all; without their WASM, if a summary will do.
-    pub(crate) fn smart_modules(&self, now: &Snapshot, names: &[String], summary: bool) -> Vec<Object<SmartModuleSpec>> {
+    pub(crate) fn smart_modules(
+        &self,
+        now: &Snapshot,
+        names: &[String],
+        summary: bool,
+    ) -> Vec<Object<SmartModuleSpec>> {
         let keys: Vec<_> =
             names.iter().filter_map(|name| SmartModulePackageKey::from_qualified_name(name).ok()).collect();
         now.smart_modules

@@ -37,7 +37,9 @@ mod tests {
     #[test]
     fn every_kind_comes_back_and_a_bomb_is_refused() {
         let zeros = vec![0; 1 << 20];
-        for kind in [Compression::None, Compression::Gzip, Compression::Snappy, Compression::Lz4, Compression::Zstd] {
+        for kind in
+            [Compression::None, Compression::Gzip, Compression::Snappy, Compression::Lz4, Compression::Zstd]
+        {
             let packed = kind.compress(&zeros).unwrap();
             assert_eq!(decompress(kind, &packed, 1 << 20).unwrap(), zeros);
             if kind != Compression::None {

@@ -71,7 +71,11 @@ impl Outbox {
     }
 
     /// Queues a frame that holds a permit until it is written.
-    pub(crate) async fn send_with(&self, frame: Bytes, permit: Option<OwnedSemaphorePermit>) -> Result<(), Hangup> {
+    pub(crate) async fn send_with(
+        &self,
+        frame: Bytes,
+        permit: Option<OwnedSemaphorePermit>,
+    ) -> Result<(), Hangup> {
         self.queue.send(Outgoing { frame, _permit: permit }).await.map_err(|_| Hangup::Gone)
     }
 

@@ -6,15 +6,17 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use fluvio_protocol::link::ErrorCode;
-use fluvio_protocol::link::versions::{ApiVersionKey, ApiVersionsRequest, ApiVersionsResponse, PlatformVersion};
+use fluvio_protocol::link::versions::{
+    ApiVersionKey, ApiVersionsRequest, ApiVersionsResponse, PlatformVersion,
+};
 use fluvio_protocol::{Decoder, Encoder};
 use fluvio_sc_schema::core::Spec;
 use fluvio_sc_schema::customspu::CustomSpuSpec;
 use fluvio_sc_schema::mirror::MirrorSpec;
 use fluvio_sc_schema::objects::{
-    CreateRequest, DeleteRequest, ListFilter, ListRequest, ListResponse, Metadata as Object, ObjectApiCreateRequest,
-    ObjectApiDeleteRequest, ObjectApiListRequest, ObjectApiListResponse, ObjectApiUpdateRequest, ObjectApiWatchRequest,
-    UpdateRequest, WatchRequest,
+    CreateRequest, DeleteRequest, ListFilter, ListRequest, ListResponse, Metadata as Object,
+    ObjectApiCreateRequest, ObjectApiDeleteRequest, ObjectApiListRequest, ObjectApiListResponse,
+    ObjectApiUpdateRequest, ObjectApiWatchRequest, UpdateRequest, WatchRequest,
 };
 use fluvio_sc_schema::partition::PartitionSpec;
 use fluvio_sc_schema::smartmodule::SmartModuleSpec;
@@ -113,7 +115,11 @@ fn api_versions(request: &Request) -> Result<ApiVersionsResponse, BadRequest> {
     let api_keys = VERSIONS
         .into_iter()
         .filter(|(key, ..)| *key != Key::ApiVersion)
-        .map(|(key, min_version, max_version)| ApiVersionKey { api_key: key as i16, min_version, max_version })
+        .map(|(key, min_version, max_version)| ApiVersionKey {
+            api_key: key as i16,
+            min_version,
+            max_version,
+        })
         .collect();
     let platform_version = PlatformVersion::new(&PLATFORM_VERSION);
     Ok(ApiVersionsResponse { api_keys, platform_version, ..ApiVersionsResponse::default() })
@@ -136,7 +142,8 @@ impl ControlService {
     /// Only SmartModules are large.
     fn check_create_size(&self, request: &Request) -> Result<(), BadRequest> {
         let kind = Fields(&mut request.body.clone()).string()?;
-        if kind != SmartModuleSpec::LABEL && request.body.len() > self.limits.small_request_bytes_max as usize {
+        if kind != SmartModuleSpec::LABEL && request.body.len() > self.limits.small_request_bytes_max as usize
+        {
             return Err(BadRequest::Malformed(format!("{} bytes for a {kind}", request.body.len())));
         }
         Ok(())
@@ -188,7 +195,9 @@ impl ControlService {
         let now = cluster.snapshot();
         if let Some(list) = about::<ListRequest<TopicSpec>>(&wanted)? {
             let mut topics = cluster.topics(&now);
-            topics.retain(|topic| topic.spec.is_system() == list.system && list.name_filters.filter(&topic.name));
+            topics.retain(|topic| {
+                topic.spec.is_system() == list.system && list.name_filters.filter(&topic.name)
+            });
             return listed(request, topics);
         }
         if let Some(list) = about::<ListRequest<PartitionSpec>>(&wanted)? {
@@ -261,7 +270,12 @@ impl ControlService {
     }
 
     /// Answers a change once this connection's watches know of it: a client that has created a topic may use it at once.
-    async fn changed(&self, session: &mut ControlSession, request: &Request, status: Status) -> Result<Bytes, BadRequest> {
+    async fn changed(
+        &self,
+        session: &mut ControlSession,
+        request: &Request,
+        status: Status,
+    ) -> Result<Bytes, BadRequest> {
         let epoch = *self.cluster.metadata().changes().borrow();
         let all = async {
             for watch in &mut session.watches {

@@ -19,7 +19,9 @@ use fluvio_spu_schema::server::fetch_offset::{
     FetchOffsetPartitionResponse, FetchOffsetTopicResponse, FetchOffsetsRequest, FetchOffsetsResponse,
 };
 use fluvio_spu_schema::server::stream_fetch::{CHAIN_SMARTMODULE_API, DefaultStreamFetchRequest};
-use fluvio_spu_schema::server::update_offset::{OffsetUpdateStatus, UpdateOffsetsRequest, UpdateOffsetsResponse};
+use fluvio_spu_schema::server::update_offset::{
+    OffsetUpdateStatus, UpdateOffsetsRequest, UpdateOffsetsResponse,
+};
 use tokio::sync::{Semaphore, watch};
 
 use crate::chain::Chains;
@@ -104,7 +106,8 @@ impl Service for DataService {
         let frame = match key {
             Key::ApiVersion => request.respond(api_versions(&request)?)?,
             Key::Produce => {
-                let response = produce::handle(&request, &self.partitions, &self.chains, &self.limits).await?;
+                let response =
+                    produce::handle(&request, &self.partitions, &self.chains, &self.limits).await?;
                 request.respond(response)?
             }
             Key::Fetch => self.fetch(&request).await?,
@@ -117,7 +120,8 @@ impl Service for DataService {
             Key::DeleteConsumerOffset => {
                 let wanted: DeleteConsumerOffsetRequest = request.decode()?;
                 let deleted = self.offsets.delete(wanted.replica_id, wanted.consumer_id).await;
-                request.respond(DeleteConsumerOffsetResponse { error_code: deleted.err().unwrap_or_default() })?
+                request
+                    .respond(DeleteConsumerOffsetResponse { error_code: deleted.err().unwrap_or_default() })?
             }
             Key::FetchConsumerOffsets => request.respond(self.fetch_consumer_offsets(request.decode()?))?,
         };
@@ -134,7 +138,11 @@ pub(crate) fn check_version<K: Copy>(
 ) -> Result<K, BadRequest> {
     let known = versions.iter().find(|(known, ..)| number(*known) == key);
     let (known, oldest, newest) = known.ok_or(BadRequest::Key(key))?;
-    if (*oldest..=*newest).contains(&version) { Ok(*known) } else { Err(BadRequest::Version { key, version }) }
+    if (*oldest..=*newest).contains(&version) {
+        Ok(*known)
+    } else {
+        Err(BadRequest::Version { key, version })
+    }
 }
 
 fn api_versions(request: &Request) -> Result<ApiVersionsResponse, BadRequest> {
@@ -142,7 +150,11 @@ fn api_versions(request: &Request) -> Result<ApiVersionsResponse, BadRequest> {
     let api_keys = VERSIONS
         .into_iter()
         .filter(|(key, ..)| *key != Key::ApiVersion)
-        .map(|(key, min_version, max_version)| ApiVersionKey { api_key: key as i16, min_version, max_version })
+        .map(|(key, min_version, max_version)| ApiVersionKey {
+            api_key: key as i16,
+            min_version,
+            max_version,
+        })
         .collect();
     Ok(ApiVersionsResponse { api_keys, ..ApiVersionsResponse::default() })
 }
@@ -186,9 +198,9 @@ impl DataService {
         let replica = ReplicaKey::new(wanted.topic, wanted.partition);
         let refusal = match self.partitions.get(&replica.topic, replica.partition) {
             None => ErrorCode::NotLeaderForPartition,
-            Some(_) if session.streams.len() >= self.limits.streams_per_connection_max => {
-                ErrorCode::Other(format!("a connection has at most {} streams", self.limits.streams_per_connection_max))
-            }
+            Some(_) if session.streams.len() >= self.limits.streams_per_connection_max => ErrorCode::Other(
+                format!("a connection has at most {} streams", self.limits.streams_per_connection_max),
+            ),
             Some(partition) => {
                 let (acks, updates) = watch::channel(None);
                 session.streams.insert(id, Consumer { replica, id: wanted.consumer_id, acks });
@@ -234,7 +246,8 @@ impl DataService {
             .map(|topic| {
                 let partitions = topic.partitions.iter().map(|wanted| {
                     let index = wanted.partition_index;
-                    let mut answer = FetchOffsetPartitionResponse { partition_index: index, ..Default::default() };
+                    let mut answer =
+                        FetchOffsetPartitionResponse { partition_index: index, ..Default::default() };
                     match self.partitions.get(&topic.name, index) {
                         Some(partition) => {
                             answer.start_offset = partition.log.start();
@@ -263,7 +276,11 @@ impl DataService {
                 left = left.saturating_sub(answer.records.0.len());
                 partitions.push(answer);
             }
-            response.topics.push(FetchableTopicResponse { name: topic.name, partitions, ..Default::default() });
+            response.topics.push(FetchableTopicResponse {
+                name: topic.name,
+                partitions,
+                ..Default::default()
+            });
         }
         request.respond(response)
     }
@@ -321,7 +338,8 @@ impl DataService {
     fn fetch_consumer_offsets(&self, wanted: FetchConsumerOffsetsRequest) -> FetchConsumerOffsetsResponse {
         let filter = wanted.filter_opts.unwrap_or_default();
         let mut consumers = self.offsets.list(filter.replica_id.as_ref(), filter.consumer_id.as_deref());
-        consumers.retain(|kept| self.partitions.get(&kept.replica_id.topic, kept.replica_id.partition).is_some());
+        consumers
+            .retain(|kept| self.partitions.get(&kept.replica_id.topic, kept.replica_id.partition).is_some());
         FetchConsumerOffsetsResponse { error_code: ErrorCode::None, consumers }
     }
 }

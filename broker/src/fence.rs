@@ -8,7 +8,9 @@ use fluvio_protocol::record::Record;
 use fluvio_sc_schema::topic::Deduplication;
 use fluvio_smartmodule::dataplane::smartmodule::{Lookback, SmartModuleExtraParams};
 use fluvio_spu_schema::COMMON_VERSION;
-use fluvio_spu_schema::server::smartmodule::{SmartModuleInvocation, SmartModuleInvocationWasm, SmartModuleKind};
+use fluvio_spu_schema::server::smartmodule::{
+    SmartModuleInvocation, SmartModuleInvocationWasm, SmartModuleKind,
+};
 
 use crate::batch::Batch;
 use crate::chain::{Chain, Chains};
@@ -60,7 +62,12 @@ impl Fence {
     }
 
     /// What of `batches` may be stored. An error means that nothing may.
-    pub(crate) fn judge(&mut self, chains: &Chains, log: &Log, batches: &[Batch]) -> Result<Vec<Batch>, ErrorCode> {
+    pub(crate) fn judge(
+        &mut self,
+        chains: &Chains,
+        log: &Log,
+        batches: &[Batch],
+    ) -> Result<Vec<Batch>, ErrorCode> {
         let result = self.run(chains, log, batches);
         match &result {
             Ok(_) => {}
@@ -71,7 +78,12 @@ impl Fence {
         result.map_err(|(code, _)| code)
     }
 
-    fn run(&mut self, chains: &Chains, log: &Log, batches: &[Batch]) -> Result<Vec<Batch>, (ErrorCode, bool)> {
+    fn run(
+        &mut self,
+        chains: &Chains,
+        log: &Log,
+        batches: &[Batch],
+    ) -> Result<Vec<Batch>, (ErrorCode, bool)> {
         let holes = self.quirks.dedup_holes;
         let opaque = self.quirks.opaque_refusal;
         let max = log.settings().decompressed_bytes_max;
@@ -85,8 +97,11 @@ impl Fence {
                 chain.process(plain.to_vec(), next, batch.first_timestamp()).map_err(|code| (code, false))?;
             if let Some(error) = output.error {
                 let clean = index == 0 && output.records.is_empty();
-                let code =
-                    if opaque { ErrorCode::StorageError } else { ErrorCode::SmartModuleRuntimeError(Box::new(error)) };
+                let code = if opaque {
+                    ErrorCode::StorageError
+                } else {
+                    ErrorCode::SmartModuleRuntimeError(Box::new(error))
+                };
                 return Err((code, clean));
             }
             let views = records::parse(&plain).map_err(|error| bad(&error))?;

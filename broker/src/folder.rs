@@ -21,8 +21,12 @@ impl Folder {
     pub(crate) fn open(root: &Path) -> Result<Folder, Error> {
         let not_writable = |source| Error::DataNotWritable { path: root.to_owned(), source };
         fs::create_dir_all(root).map_err(not_writable)?;
-        let lock =
-            OpenOptions::new().write(true).create(true).truncate(false).open(root.join("lock")).map_err(not_writable)?;
+        let lock = OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .open(root.join("lock"))
+            .map_err(not_writable)?;
         match lock.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => return Err(Error::DataLocked { path: root.to_owned() }),

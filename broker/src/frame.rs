@@ -102,11 +102,15 @@ pub(crate) fn decode<T: Decoder>(source: &mut Bytes, version: Version) -> Result
 
 /// Runs code that decodes what a client sent.
 pub(crate) fn guarded<T>(run: impl FnOnce() -> Result<T, BadRequest>) -> Result<T, BadRequest> {
-    catch_unwind(AssertUnwindSafe(run)).unwrap_or_else(|_| Err(BadRequest::Malformed("the decoder panicked".to_owned())))
+    catch_unwind(AssertUnwindSafe(run))
+        .unwrap_or_else(|_| Err(BadRequest::Malformed("the decoder panicked".to_owned())))
 }
 
 /// A response as a frame.
-pub(crate) fn respond<P: Encoder + Default>(header: &RequestHeader, response: P) -> Result<Bytes, BadRequest> {
+pub(crate) fn respond<P: Encoder + Default>(
+    header: &RequestHeader,
+    response: P,
+) -> Result<Bytes, BadRequest> {
     let message = ResponseMessage::from_header(header, response);
     let version = header.api_version();
     let size = message.write_size(version);
@@ -187,7 +191,8 @@ impl Fields<'_> {
     /// Bytes after their own length.
     pub(crate) fn block(&mut self) -> Result<Bytes, BadRequest> {
         let length = self.i32()?;
-        let length = usize::try_from(length).map_err(|_| BadRequest::Malformed(format!("length {length}")))?;
+        let length =
+            usize::try_from(length).map_err(|_| BadRequest::Malformed(format!("length {length}")))?;
         self.bytes(length)
     }
 }

@@ -75,7 +75,8 @@ impl Log {
         let mut bases = Vec::new();
         for entry in fs::read_dir(dir)? {
             let name = entry?.file_name();
-            let base: Option<i64> = name.to_str().and_then(|name| name.strip_suffix(".log")).and_then(|base| base.parse().ok());
+            let base: Option<i64> =
+                name.to_str().and_then(|name| name.strip_suffix(".log")).and_then(|base| base.parse().ok());
             bases.extend(base);
         }
         bases.sort_unstable();
@@ -208,7 +209,8 @@ impl Log {
         for segment in self.segments_from(from, end)? {
             let mut full = false;
             segment.visit(from, |batch| {
-                if batch.base_offset() >= end || (!out.is_empty() && bytes + batch.bytes().len() > bytes_max) {
+                if batch.base_offset() >= end || (!out.is_empty() && bytes + batch.bytes().len() > bytes_max)
+                {
                     full = true;
                     return Visit::Stop;
                 }
@@ -229,11 +231,20 @@ impl Log {
 
     /// The end of the segment that holds `from`, or of the log.
     pub(crate) fn segment_end(&self, from: i64) -> i64 {
-        self.segments().iter().map(|segment| segment.base()).find(|base| *base > from).unwrap_or_else(|| self.end())
+        self.segments()
+            .iter()
+            .map(|segment| segment.base())
+            .find(|base| *base > from)
+            .unwrap_or_else(|| self.end())
     }
 
     /// The last `count` records before `end`, those not older than `since` (ms since 1970) only.
-    pub(crate) fn last_records(&self, count: u64, since: Option<i64>, end: i64) -> Result<Vec<Record>, ReadError> {
+    pub(crate) fn last_records(
+        &self,
+        count: u64,
+        since: Option<i64>,
+        end: i64,
+    ) -> Result<Vec<Record>, ReadError> {
         let start = self.start();
         let from = end.saturating_sub(i64::try_from(count).unwrap_or(i64::MAX)).clamp(start, end);
         self.records_between(from, since, end)
@@ -262,7 +273,12 @@ impl Log {
     }
 
     /// Records of offsets `from..end`, not older than `since`.
-    pub(crate) fn records_between(&self, from: i64, since: Option<i64>, end: i64) -> Result<Vec<Record>, ReadError> {
+    pub(crate) fn records_between(
+        &self,
+        from: i64,
+        since: Option<i64>,
+        end: i64,
+    ) -> Result<Vec<Record>, ReadError> {
         let mut out = Vec::new();
         let mut at = from;
         while at < end {
@@ -272,7 +288,8 @@ impl Log {
             for batch in &batches {
                 let plain = batch.plain_records(self.settings.decompressed_bytes_max)?;
                 for view in records::parse(&plain).map_err(BadBatch::from)? {
-                    let old = since.is_some_and(|since| batch.first_timestamp() + view.timestamp_delta < since);
+                    let old =
+                        since.is_some_and(|since| batch.first_timestamp() + view.timestamp_delta < since);
                     if batch.base_offset() + view.offset_delta < from || old {
                         continue;
                     }

@@ -8,7 +8,9 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use fluvio_protocol::ByteBuf;
-use fluvio_sc_schema::smartmodule::{SmartModuleMetadata, SmartModulePackageKey, SmartModuleSpec, SmartModuleWasm};
+use fluvio_sc_schema::smartmodule::{
+    SmartModuleMetadata, SmartModulePackageKey, SmartModuleSpec, SmartModuleWasm,
+};
 use fluvio_sc_schema::tableformat::TableFormatSpec;
 use fluvio_sc_schema::topic::TopicSpec;
 use fluvio_types::defaults::CONSUMER_STORAGE_TOPIC;
@@ -136,11 +138,15 @@ impl Metadata {
     }
 
     /// Writes a SmartModule's WASM to a file of its own; [`Metadata::commit`] makes it count.
-    pub(crate) async fn store_smart_module(self: &Arc<Self>, spec: SmartModuleSpec) -> io::Result<SmartModule> {
+    pub(crate) async fn store_smart_module(
+        self: &Arc<Self>,
+        spec: SmartModuleSpec,
+    ) -> io::Result<SmartModule> {
         let metadata = self.clone();
         tokio::task::spawn_blocking(move || {
             let dir = metadata.folder.smart_modules();
-            let number = numbered_files(&dir)?.into_iter().map(|(number, _)| number).max().map_or(0, |last| last + 1);
+            let number =
+                numbered_files(&dir)?.into_iter().map(|(number, _)| number).max().map_or(0, |last| last + 1);
             let file = format!("{number}.wasm.gz");
             replace_file(&dir.join(&file), &spec.wasm.payload)?;
             Ok(SmartModule { spec, file })
@@ -157,7 +163,10 @@ impl Metadata {
                 .smart_modules
                 .iter()
                 .map(|(name, module)| {
-                    (name.clone(), SmartModuleEntry { file: module.file.clone(), package: module.spec.meta.clone() })
+                    (
+                        name.clone(),
+                        SmartModuleEntry { file: module.file.clone(), package: module.spec.meta.clone() },
+                    )
                 })
                 .collect(),
             table_formats: snapshot.table_formats.clone(),
@@ -181,7 +190,10 @@ fn load(folder: &Folder, path: &Path, bytes: &[u8]) -> Result<Snapshot, Error> {
     let document: Document =
         serde_json::from_slice(bytes).map_err(|error| corrupt(path.to_owned(), error.to_string()))?;
     if document.format != FORMAT {
-        return Err(corrupt(path.to_owned(), format!("format {} is unknown to this version", document.format)));
+        return Err(corrupt(
+            path.to_owned(),
+            format!("format {} is unknown to this version", document.format),
+        ));
     }
     let mut smart_modules = BTreeMap::new();
     for (name, entry) in document.smart_modules {

@@ -76,13 +76,20 @@ impl ConsumerOffsets {
     pub(crate) fn list(&self, replica: Option<&ReplicaKey>, consumer: Option<&str>) -> Vec<ConsumerOffset> {
         self.entries()
             .iter()
-            .filter(|((key, id), _)| replica.is_none_or(|replica| replica == key) && consumer.is_none_or(|name| name == id))
+            .filter(|((key, id), _)| {
+                replica.is_none_or(|replica| replica == key) && consumer.is_none_or(|name| name == id)
+            })
             .map(|((key, id), entry)| ConsumerOffset::new(id, key.clone(), entry.offset, entry.modified))
             .collect()
     }
 
     /// Stores an offset, on disk before this returns.
-    pub(crate) async fn put(self: &Arc<Self>, key: ReplicaKey, consumer: String, offset: i64) -> Result<(), ErrorCode> {
+    pub(crate) async fn put(
+        self: &Arc<Self>,
+        key: ReplicaKey,
+        consumer: String,
+        offset: i64,
+    ) -> Result<(), ErrorCode> {
         self.change(move |entries, max| {
             if entries.len() >= max && !entries.contains_key(&(key.clone(), consumer.clone())) {
                 return Err(ErrorCode::Other(format!("the broker keeps at most {max} consumer offsets")));
@@ -114,7 +121,9 @@ impl ConsumerOffsets {
 
     async fn change(
         self: &Arc<Self>,
-        change: impl FnOnce(&mut BTreeMap<(ReplicaKey, String), Entry>, usize) -> Result<(), ErrorCode> + Send + 'static,
+        change: impl FnOnce(&mut BTreeMap<(ReplicaKey, String), Entry>, usize) -> Result<(), ErrorCode>
+        + Send
+        + 'static,
     ) -> Result<(), ErrorCode> {
         let offsets = self.clone();
         let failed = |error: io::Error| ErrorCode::OffsetFlushRequestError(error.to_string());

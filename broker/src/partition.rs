@@ -118,7 +118,11 @@ impl Partition {
         Ok(stored)
     }
 
-    fn store(&self, mut fence: OwnedMutexGuard<Option<Fence>>, batches: Vec<Batch>) -> Result<Stored, ErrorCode> {
+    fn store(
+        &self,
+        mut fence: OwnedMutexGuard<Option<Fence>>,
+        batches: Vec<Batch>,
+    ) -> Result<Stored, ErrorCode> {
         // Before the fence sees them: what cannot be stored must not be remembered.
         if !self.quirks.fence_before_write && !self.log.fits(&batches) {
             return Err(ErrorCode::MessageTooLarge);

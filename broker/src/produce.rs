@@ -77,7 +77,9 @@ pub(crate) async fn handle(
         let mut answers = Vec::with_capacity(topic.partitions.len());
         for (index, records) in topic.partitions {
             let stored = match partitions.get(&topic.name, index) {
-                Some(partition) => store(partition, records, &wanted.invocations, version, chains, limits).await,
+                Some(partition) => {
+                    store(partition, records, &wanted.invocations, version, chains, limits).await
+                }
                 None => Err(ErrorCode::NotLeaderForPartition),
             };
             let mut answer = PartitionProduceResponse { partition_index: index, ..Default::default() };

@@ -119,8 +119,10 @@ impl<'a> Reader<'a> {
 
 /// Encodes records as a batch holds them. Fluvio's encoder goes byte by byte.
 pub(crate) fn encode(records: &[Record]) -> BytesMut {
-    let size: usize =
-        records.iter().map(|record| record.value.len() + record.key.as_ref().map_or(0, |key| key.len()) + 24).sum();
+    let size: usize = records
+        .iter()
+        .map(|record| record.value.len() + record.key.as_ref().map_or(0, |key| key.len()) + 24)
+        .sum();
     let mut out = BytesMut::with_capacity(size + 4);
     out.put_i32(records.len() as i32);
     let mut head = Vec::with_capacity(32);

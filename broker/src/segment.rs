@@ -68,7 +68,13 @@ impl Segment {
         let file = OpenOptions::new().read(true).write(true).create(true).truncate(true).open(&path)?;
         file.write_all_at(MAGIC, 0)?;
         File::open(dir)?.sync_all()?;
-        Ok(Segment { base, path, file, len: AtomicU64::new(HEAD_BYTES), index: RwLock::new(Some(Vec::new())) })
+        Ok(Segment {
+            base,
+            path,
+            file,
+            len: AtomicU64::new(HEAD_BYTES),
+            index: RwLock::new(Some(Vec::new())),
+        })
     }
 
     /// Opens a segment that is no longer written to.
@@ -90,7 +96,8 @@ impl Segment {
             drop(file);
             return Ok((Segment::create(dir, base)?, Recovered { next: base, cut: 0 }));
         }
-        let segment = Segment { base, path, file, len: AtomicU64::new(found), index: RwLock::new(Some(Vec::new())) };
+        let segment =
+            Segment { base, path, file, len: AtomicU64::new(found), index: RwLock::new(Some(Vec::new())) };
         segment.check_head()?;
         let mut next = base;
         let mut valid = HEAD_BYTES;
@@ -178,7 +185,12 @@ impl Segment {
     pub(crate) fn visit(&self, from: i64, mut visit: impl FnMut(Batch) -> Visit) -> io::Result<()> {
         let len = self.len();
         let start = self.position_before(from, len)?;
-        let end = self.scan(start, len, |_, batch| if batch.next_offset() <= from { Visit::Go } else { visit(batch) })?;
+        let end =
+            self.scan(
+                start,
+                len,
+                |_, batch| if batch.next_offset() <= from { Visit::Go } else { visit(batch) },
+            )?;
         match end {
             ScanEnd::Damaged(position) => Err(io::Error::new(
                 io::ErrorKind::InvalidData,

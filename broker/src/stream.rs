@@ -111,7 +111,12 @@ impl Stream {
             start: self.from,
             cursor: self.from,
             bytes_max: self.bytes_max,
-            chain: chain.map(|chain| Running { chain, ahead: VecDeque::new(), read_to: self.from, left_over: None }),
+            chain: chain.map(|chain| Running {
+                chain,
+                ahead: VecDeque::new(),
+                read_to: self.from,
+                left_over: None,
+            }),
             read_bytes: self.limits.chain_read_bytes as usize,
             decompressed_max: self.limits.decompressed_bytes_max,
             quirks: self.quirks,
@@ -186,7 +191,8 @@ impl Stream {
             aborted: None,
             records: RecordBytes(reply.records),
         };
-        let response = StreamFetchResponse { topic: self.partition.key.topic.clone(), stream_id: self.id, partition };
+        let response =
+            StreamFetchResponse { topic: self.partition.key.topic.clone(), stream_id: self.id, partition };
         respond(&self.header, response)
     }
 }
@@ -244,7 +250,8 @@ impl Source {
     }
 
     fn has_more(&self) -> bool {
-        self.cursor < self.partition.end() || self.chain.as_ref().is_some_and(|running| running.left_over.is_some())
+        self.cursor < self.partition.end()
+            || self.chain.as_ref().is_some_and(|running| running.left_over.is_some())
     }
 
     /// The consumer has what was sent. A chain goes on from where it is, whatever the consumer says: its state is there.
@@ -283,7 +290,8 @@ impl Source {
     /// Runs the chain until a response is full, the log is at its end, or there is something to send and much was read.
     fn next_made(&mut self, running: &mut Running) -> Result<Option<Reply>, ErrorCode> {
         let end = self.partition.end();
-        let slice_end = if self.quirks.silent_jump { self.partition.log.segment_end(self.cursor).min(end) } else { end };
+        let slice_end =
+            if self.quirks.silent_jump { self.partition.log.segment_end(self.cursor).min(end) } else { end };
         let mut reply = Building::default();
         if let Some(made) = running.left_over.take() {
             self.cursor = made.next;
@@ -298,7 +306,8 @@ impl Source {
                 if running.read_to >= slice_end || reply.has_output {
                     break;
                 }
-                let batches = self.partition.log.read(running.read_to, slice_end, self.read_bytes).map_err(code)?;
+                let batches =
+                    self.partition.log.read(running.read_to, slice_end, self.read_bytes).map_err(code)?;
                 let Some(last) = batches.last() else { return Err(ErrorCode::StorageError) };
                 running.read_to = last.next_offset();
                 running.ahead.extend(batches);
@@ -334,7 +343,8 @@ impl Source {
         let mut base = batch.base_offset();
         let input = if base < self.start && !self.quirks.chain_from_batch_head {
             let views = records::parse(&plain).map_err(BadBatch::from)?;
-            let wanted: Vec<_> = views.into_iter().filter(|view| base + view.offset_delta >= self.start).collect();
+            let wanted: Vec<_> =
+                views.into_iter().filter(|view| base + view.offset_delta >= self.start).collect();
             base = self.start;
             records::encode_views(&wanted).to_vec()
         } else {
@@ -347,7 +357,8 @@ impl Source {
         } else {
             Some(Batch::of(batch, base, (next - base - 1) as i32, &output.records)?)
         };
-        let error = output.error.map_or(ErrorCode::None, |error| ErrorCode::SmartModuleRuntimeError(Box::new(error)));
+        let error =
+            output.error.map_or(ErrorCode::None, |error| ErrorCode::SmartModuleRuntimeError(Box::new(error)));
         Ok(Made { records, error, base, next })
     }
 }

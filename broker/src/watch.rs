@@ -41,7 +41,8 @@ pub(crate) async fn run<S>(
         };
         known = Some(objects.into_iter().map(|object| (object.name.clone(), object)).collect());
         if let Some(update) = update {
-            let encoded = ObjectApiWatchResponse::try_encode_from(WatchResponse::new(update), header.api_version());
+            let encoded =
+                ObjectApiWatchResponse::try_encode_from(WatchResponse::new(update), header.api_version());
             let Some(frame) = encoded.ok().and_then(|response| respond(&header, response).ok()) else {
                 tracing::error!(kind = S::LABEL, "encoding a watch response failed");
                 return;
@@ -69,10 +70,7 @@ where
         .cloned()
         .map(Message::update);
     let names: HashSet<&str> = objects.iter().map(|object| object.name.as_str()).collect();
-    let gone = known
-        .values()
-        .filter(|before| !names.contains(before.name.as_str()))
-        .cloned()
-        .map(Message::delete);
+    let gone =
+        known.values().filter(|before| !names.contains(before.name.as_str())).cloned().map(Message::delete);
     changed.chain(gone).collect()
 }

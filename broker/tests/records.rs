@@ -18,7 +18,8 @@ async fn what_is_produced_is_consumed_in_order() {
     assert_eq!(texts(&records), numbered(0..20).collect::<Vec<_>>());
     assert_eq!(records.iter().map(|record| record.offset()).collect::<Vec<_>>(), (0..20).collect::<Vec<_>>());
 
-    let mut middle = open(&client, reading("events", 0, Offset::absolute(15).unwrap()).build().unwrap()).await;
+    let mut middle =
+        open(&client, reading("events", 0, Offset::absolute(15).unwrap()).build().unwrap()).await;
     assert_eq!(texts(&take(&mut middle, 5).await), numbered(15..20).collect::<Vec<_>>());
     let mut last = open(&client, reading("events", 0, Offset::from_end(2)).build().unwrap()).await;
     assert_eq!(texts(&take(&mut last, 2).await), numbered(18..20).collect::<Vec<_>>());
@@ -43,7 +44,8 @@ async fn every_compression_and_large_records_come_back() {
     let fixture = start().await;
     let client = fixture.client().await;
     create_topic(&client, "events", 1).await;
-    let kinds = [Compression::None, Compression::Gzip, Compression::Snappy, Compression::Lz4, Compression::Zstd];
+    let kinds =
+        [Compression::None, Compression::Gzip, Compression::Snappy, Compression::Lz4, Compression::Zstd];
     let mut expected = Vec::new();
     for kind in kinds {
         let config = TopicProducerConfigBuilder::default()
@@ -75,7 +77,10 @@ async fn partitions_keep_their_own_order_and_two_clients_share_them() {
     let produce = async |client: &fluvio::Fluvio, name: &str| {
         let producer = client.topic_producer("events").await.unwrap();
         for number in 0..500 {
-            producer.send(RecordKey::from(format!("room-{}", number % 7)), format!("{name} {number}")).await.unwrap();
+            producer
+                .send(RecordKey::from(format!("room-{}", number % 7)), format!("{name} {number}"))
+                .await
+                .unwrap();
         }
         producer.flush().await.unwrap();
     };
@@ -95,8 +100,11 @@ async fn partitions_keep_their_own_order_and_two_clients_share_them() {
                 .collect();
             assert!(numbers.windows(2).all(|pair| pair[0] < pair[1]), "{numbers:?}");
         }
-        let offsets: Vec<i64> =
-            records.iter().filter(|record| record.partition == partition).map(|record| record.offset()).collect();
+        let offsets: Vec<i64> = records
+            .iter()
+            .filter(|record| record.partition == partition)
+            .map(|record| record.offset())
+            .collect();
         assert_eq!(offsets, (0..offsets.len() as i64).collect::<Vec<_>>());
     }
 }
@@ -115,7 +123,10 @@ async fn batches_larger_than_the_fetch_size_lose_nothing() {
     for max_bytes in [100, 70_000, 1_000_000] {
         let config = reading("events", 0, Offset::beginning()).max_bytes(max_bytes).build().unwrap();
         let mut stream = open(&client, config).await;
-        assert!(texts(&take(&mut stream, 20_000).await) == numbered(0..20_000).collect::<Vec<_>>(), "{max_bytes}");
+        assert!(
+            texts(&take(&mut stream, 20_000).await) == numbered(0..20_000).collect::<Vec<_>>(),
+            "{max_bytes}"
+        );
     }
 }
 
@@ -130,7 +141,11 @@ async fn with_the_quirk_a_cut_batch_loses_records() {
         producer.send(RecordKey::NULL, value).await.unwrap();
     }
     producer.flush().await.unwrap();
-    let config = reading("events", 0, Offset::beginning()).max_bytes(100_000).disable_continuous(true).build().unwrap();
+    let config = reading("events", 0, Offset::beginning())
+        .max_bytes(100_000)
+        .disable_continuous(true)
+        .build()
+        .unwrap();
     let stream = open(&client, config).await;
     let read = tokio::time::timeout(PATIENCE, stream.count()).await.unwrap();
     assert!(read > 1000 && read < 20_000, "{read}");

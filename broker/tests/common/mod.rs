@@ -1,12 +1,23 @@
 //! A broker in a folder of its own, and Fluvio's client against it.
-#![allow(dead_code, unreachable_pub, clippy::unwrap_used, reason = "shared by tests that use different parts; tests may panic")]
+#![allow(
+    dead_code,
+    unreachable_pub,
+    clippy::unwrap_used,
+    reason = "shared by tests that use different parts; tests may panic"
+)]
+
+pub mod modules;
 
 use std::pin::Pin;
 use std::time::Duration;
 
 use fluvio::consumer::{ConsumerConfigExt, ConsumerConfigExtBuilder, ConsumerStream, Record, RetryMode};
-use fluvio::metadata::topic::TopicSpec;
-use fluvio::{Fluvio, FluvioClusterConfig, Isolation, Offset, RecordKey, SmartModuleInvocation};
+use fluvio::metadata::smartmodule::{SmartModuleSpec, SmartModuleWasm};
+use fluvio::metadata::topic::{Bounds, Deduplication, Filter, TopicSpec, TopicStorageConfig, Transform};
+use fluvio::{
+    Fluvio, FluvioClusterConfig, Isolation, Offset, RecordKey, SmartModuleInvocation,
+    TopicProducerConfigBuilder,
+};
 use fluvio_protocol::link::ErrorCode;
 use futures_util::StreamExt;
 use ovation_broker::{Broker, Config};
@@ -54,7 +65,12 @@ pub async fn connect(endpoint: &str) -> Fluvio {
 }
 
 pub async fn create_topic(client: &Fluvio, name: &str, partitions: u32) {
-    client.admin().await.create(name.to_owned(), false, TopicSpec::new_computed(partitions, 1, None)).await.unwrap();
+    client
+        .admin()
+        .await
+        .create(name.to_owned(), false, TopicSpec::new_computed(partitions, 1, None))
+        .await
+        .unwrap();
 }
 
 /// Sends records one batch each, and waits for every acknowledgement.
@@ -80,7 +96,10 @@ pub fn reading(topic: &str, partition: u32, from: Offset) -> ConsumerConfigExtBu
     config
 }
 
-pub fn through(modules: Vec<SmartModuleInvocation>, config: &mut ConsumerConfigExtBuilder) -> ConsumerConfigExt {
+pub fn through(
+    modules: Vec<SmartModuleInvocation>,
+    config: &mut ConsumerConfigExtBuilder,
+) -> ConsumerConfigExt {
     config.smartmodule(modules).build().unwrap()
 }
 
@@ -94,7 +113,8 @@ pub async fn take(stream: &mut Records, count: usize) -> Vec<Record> {
     let mut records = Vec::new();
     while records.len() < count {
         let next = tokio::time::timeout(PATIENCE, stream.next()).await;
-        records.push(next.unwrap_or_else(|_| panic!("{} of {count} records", records.len())).unwrap().unwrap());
+        records
+            .push(next.unwrap_or_else(|_| panic!("{} of {count} records", records.len())).unwrap().unwrap());
     }
     records
 }
@@ -105,4 +125,60 @@ pub fn text(record: &Record) -> String {
 
 pub fn texts(records: &[Record]) -> Vec<String> {
     records.iter().map(text).collect()
+}
+
+/// Sends records as one batch in one request.
+pub async fn send_batch(
+    client: &Fluvio,
+    topic: &str,
+    values: impl IntoIterator<Item = String>,
+) -> anyhow::Result<()> {
+    let config = TopicProducerConfigBuilder::default()
+        .batch_size(16 << 20)
+        .max_request_size(16 << 20)
+        .linger(Duration::from_secs(60))
+        .build()?;
+    let producer = client.topic_producer_with_config(topic, config).await?;
+    let mut outputs = Vec::new();
+    for value in values {
+        outputs.push(producer.send(RecordKey::NULL, value).await?);
+    }
+    producer.flush().await?;
+    for output in outputs {
+        output.wait().await?;
+    }
+    Ok(())
+}
+
+pub async fn upload(client: &Fluvio, name: &str, wasm: &[u8]) {
+    let spec =
+        SmartModuleSpec { wasm: SmartModuleWasm::from_raw_wasm_bytes(wasm).unwrap(), ..Default::default() };
+    client.admin().await.create(name.to_owned(), false, spec).await.unwrap();
+}
+
+pub fn deduplicated(module: &str, count: u64) -> TopicSpec {
+    let mut spec = TopicSpec::new_computed(1, 1, None);
+    let transform = Transform { uses: module.to_owned(), ..Default::default() };
+    let bounds = Bounds { count, age: None };
+    spec.set_deduplication(Some(Deduplication { bounds, filter: Filter { transform } }));
+    spec
+}
+
+/// A topic with segments of `bytes`.
+pub fn segmented(bytes: u32) -> TopicSpec {
+    let mut spec = TopicSpec::new_computed(1, 1, None);
+    spec.set_storage(TopicStorageConfig { segment_size: Some(bytes), max_partition_size: None });
+    spec
+}
+
+pub async fn create(client: &Fluvio, name: &str, spec: TopicSpec) {
+    client.admin().await.create(name.to_owned(), false, spec).await.unwrap();
+}
+
+/// All values of a topic's first partition that are there now.
+pub async fn all(client: &Fluvio, topic: &str) -> Vec<Record> {
+    let config = reading(topic, 0, Offset::beginning()).disable_continuous(true).build().unwrap();
+    let stream = open(client, config).await;
+    let records = tokio::time::timeout(PATIENCE, stream.collect::<Vec<_>>()).await.unwrap();
+    records.into_iter().map(|record| record.unwrap()).collect()
 }
