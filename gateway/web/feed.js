@@ -119,7 +119,8 @@ export class Feed {
     socket.addEventListener("open", () => {
       clearTimeout(timer);
       this.#tries = 0;
-      this.#on.state("live");
+      // Without a cursor there is nothing to show, or to resume from, before the snapshot.
+      if (this.#cursor) this.#on.state("live");
     });
     socket.addEventListener("message", (event) => this.#hear(JSON.parse(event.data)));
     socket.addEventListener("close", (event) => {
@@ -147,6 +148,7 @@ export class Feed {
     if (message.cursor) this.#cursor = message.cursor;
     switch (message.type) {
       case "snapshot":
+        this.#on.state("live");
         this.#on.snapshot(message);
         break;
       case "update":
