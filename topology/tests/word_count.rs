@@ -3,26 +3,15 @@
 
 #![expect(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
 
+#[allow(dead_code, reason = "each test file needs a part of it")]
 mod support;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use ovation_client::{Producer, ProducerOptions, bounds, read_tail};
-use ovation_topology::{ApplyError, Engine, TaskState, Topology, apply};
-use support::{Words, eventually, modules};
-use tokio_util::sync::CancellationToken;
-
-/// Results of one partition in the order of their numbers, each number once, without a hole.
-async fn results(words: &Words, partition: u32) -> Vec<serde_json::Value> {
-    let records = read_tail(&words.cluster, &words.topic("counts"), partition, 100_000).await.unwrap();
-    let values: Vec<serde_json::Value> =
-        records.iter().map(|record| serde_json::from_slice(&record.value).unwrap()).collect();
-    let numbers: Vec<u64> = values.iter().map(|value| value["seq"].as_u64().unwrap()).collect();
-    let whole: Vec<u64> = (1..=numbers.len() as u64).collect();
-    assert_eq!(numbers, whole, "partition {partition}: each number is stored once, in order");
-    values
-}
+use ovation_client::{Producer, bounds};
+use ovation_topology::{ApplyError, TaskState, Topology, apply};
+use support::{Words, eventually, modules, results, source, start};
 
 /// Words in final windows, per key.
 async fn totals(words: &Words) -> BTreeMap<(String, String), u64> {
@@ -42,26 +31,13 @@ async fn say(producer: &Producer, key: &str, text: &str) {
     producer.send(Some(key.as_bytes().to_vec()), text.as_bytes().to_vec()).await.unwrap();
 }
 
-fn source(words: &Words) -> Producer {
-    Producer::open(words.cluster.clone(), &words.topic("lines"), ProducerOptions::default())
-}
-
-async fn start(words: &Words, text: &str) -> (Engine, CancellationToken) {
-    let topology = Topology::parse("words.yaml", text).unwrap();
-    apply(&words.cluster, &topology, &modules).await.unwrap();
-    let shutdown = CancellationToken::new();
-    let engine = Engine::start(words.cluster.clone(), &topology, &modules, shutdown.clone()).unwrap();
-    (engine, shutdown)
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn words_are_counted_once_across_restarts_and_the_engine_falls_silent() {
     for words in support::each("restart", 2).await {
         let text = words.topology();
         let (engine, shutdown) = start(&words, &text).await;
         assert!(engine.wait_ready(Duration::from_secs(30)).await, "{engine:?}");
-        let producer = source(&words);
-        producer.ready(Duration::from_secs(10)).await.unwrap();
+        let producer = source(&words).await;
         for round in 0..50 {
             say(&producer, &format!("key-{}", round % 5), "one two two").await;
         }
@@ -112,8 +88,7 @@ async fn two_engines_store_each_number_once() {
             first.wait_ready(Duration::from_secs(30)).await
                 && second.wait_ready(Duration::from_secs(30)).await
         );
-        let producer = source(&words);
-        producer.ready(Duration::from_secs(10)).await.unwrap();
+        let producer = source(&words).await;
         for round in 0..200 {
             say(&producer, &format!("key-{}", round % 7), "tick tock").await;
             if round == 100 {

@@ -4,14 +4,59 @@ use std::borrow::Cow;
 use std::future::Future;
 use std::time::{Duration, Instant};
 
-use ovation_client::Cluster;
+use ovation_broker::{Broker, Config, Quirks};
 use ovation_client::fluvio::metadata::topic::TopicSpec;
+use ovation_client::{Cluster, Producer, ProducerOptions, read_tail};
+use ovation_topology::{Engine, Topology, apply};
+use tokio_util::sync::CancellationToken;
 
 /// A broker, and the names of this test's topics on it.
 pub(crate) struct Words {
     pub(crate) cluster: Cluster,
     pub(crate) partitions: u32,
     suffix: String,
+    /// Ends with the test.
+    _embedded: Option<Embedded>,
+}
+
+/// A broker in this process, on free ports, with a data folder of its own.
+pub(crate) struct Embedded {
+    broker: Option<Broker>,
+    config: Config,
+    _folder: tempfile::TempDir,
+}
+
+impl Embedded {
+    pub(crate) async fn start(quirks: Quirks) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let any = "127.0.0.1:0".parse().unwrap();
+        let mut config = Config::new(folder.path());
+        config.control = any;
+        config.spu = any;
+        config.quirks = quirks;
+        let broker = Broker::start(config.clone()).await.unwrap();
+        // The same ports again after a restart.
+        config.control = broker.control_addr();
+        config.spu = broker.spu_addr();
+        Self { broker: Some(broker), config, _folder: folder }
+    }
+
+    pub(crate) fn cluster(&self) -> Cluster {
+        Cluster::new(self.config.control.to_string())
+    }
+
+    pub(crate) async fn stop(&mut self) {
+        self.broker.take().expect("it runs").shutdown().await;
+    }
+
+    pub(crate) async fn start_again(&mut self) {
+        self.broker = Some(Broker::start(self.config.clone()).await.unwrap());
+    }
+
+    /// This test's topics on this broker.
+    pub(crate) fn words(&self, partitions: u32) -> Words {
+        Words { cluster: self.cluster(), partitions, suffix: "test".to_owned(), _embedded: None }
+    }
 }
 
 impl Words {
@@ -58,9 +103,13 @@ stages:
 /// The brokers that this test runs on.
 pub(crate) async fn each(test: &str, partitions: u32) -> Vec<Words> {
     let suffix = format!("{test}-{}-{}", std::process::id(), start_ms());
-    let mut all = Vec::new();
+    let embedded = Embedded::start(Quirks::default()).await;
+    let cluster = embedded.cluster();
+    let mut all = vec![Words { cluster, partitions, suffix: suffix.clone(), _embedded: Some(embedded) }];
     match std::env::var("OVATION_TEST_CLUSTER") {
-        Ok(endpoint) => all.push(Words { cluster: Cluster::new(endpoint), partitions, suffix }),
+        Ok(endpoint) => {
+            all.push(Words { cluster: Cluster::new(endpoint), partitions, suffix, _embedded: None })
+        }
         Err(_) => eprintln!("skipped on a real cluster: OVATION_TEST_CLUSTER is not set"),
     }
     all
@@ -82,4 +131,43 @@ pub(crate) async fn eventually<F: Future<Output = bool>>(what: &str, mut asked: 
         assert!(since.elapsed() < Duration::from_secs(30), "waited in vain until {what}");
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
+}
+
+/// A producer for the source.
+pub(crate) async fn source(words: &Words) -> Producer {
+    let producer = Producer::open(words.cluster.clone(), &words.topic("lines"), ProducerOptions::default());
+    producer.ready(Duration::from_secs(20)).await.unwrap();
+    producer
+}
+
+/// Applies the topology and starts an engine on it.
+pub(crate) async fn start(words: &Words, text: &str) -> (Engine, CancellationToken) {
+    let topology = Topology::parse("words.yaml", text).unwrap();
+    apply(&words.cluster, &topology, &modules).await.unwrap();
+    let shutdown = CancellationToken::new();
+    let engine = Engine::start(words.cluster.clone(), &topology, &modules, shutdown.clone()).unwrap();
+    (engine, shutdown)
+}
+
+/// Results of one partition in the order of their numbers, each number once, without a hole.
+pub(crate) async fn results(words: &Words, partition: u32) -> Vec<serde_json::Value> {
+    let records = read_tail(&words.cluster, &words.topic("counts"), partition, 100_000).await.unwrap();
+    let values: Vec<serde_json::Value> =
+        records.iter().map(|record| serde_json::from_slice(&record.value).unwrap()).collect();
+    let numbers: Vec<u64> = values.iter().map(|value| value["seq"].as_u64().unwrap()).collect();
+    let whole: Vec<u64> = (1..=numbers.len() as u64).collect();
+    assert_eq!(numbers, whole, "partition {partition}: each number is stored once, in order");
+    values
+}
+
+/// Words in all final windows.
+pub(crate) async fn final_words(words: &Words) -> u64 {
+    let mut total = 0;
+    for partition in 0..words.partitions {
+        for value in results(words, partition).await.iter().filter(|value| value["final"] == true) {
+            let counts = value["words"].as_object().unwrap().values();
+            total += counts.map(|count| count.as_u64().unwrap()).sum::<u64>();
+        }
+    }
+    total
 }
