@@ -17,6 +17,8 @@ use crate::spec::{
 const DEFAULT_EVERY: Duration = Duration::from_millis(100);
 /// Below this, ticks would cost more than the updates are worth.
 const EVERY_MIN: Duration = Duration::from_millis(10);
+/// Above this, sums of times could overflow somewhere.
+const DURATION_MAX: Duration = Duration::from_secs(366 * 86_400);
 /// Partitions of a topic at most: each one is a task.
 const PARTITIONS_MAX: u32 = 1024;
 /// Fluvio's own bound on names.
@@ -158,6 +160,11 @@ impl Check<'_> {
             Some(duration) if duration < least => self.problem(
                 text.referenced,
                 format!("{} is too short; expected at least {least:?}", text.value),
+                None,
+            ),
+            Some(duration) if duration > DURATION_MAX => self.problem(
+                text.referenced,
+                format!("{} is too long; expected at most 366d", text.value),
                 None,
             ),
             fitting => return fitting,

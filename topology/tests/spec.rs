@@ -134,6 +134,7 @@ fn each_mistake_is_named_with_its_place() {
             "words.yaml:18:29: \"10\" is not a duration such as 100ms, 10s, 5m, 2h or 7d",
         ),
         ("size: 10s", "size: 0s", "words.yaml:18:29: 0s is too short; expected at least 1ms"),
+        ("size: 10s", "size: 400d", "words.yaml:18:29: 400d is too long; expected at most 366d"),
         ("every: 250ms", "every: 0ms", "words.yaml:20:26: 0ms is too short; expected at least 10ms"),
         ("512MiB", "512mib", "words.yaml:3:62: \"512mib\" is not a size such as 64KiB, 512MiB or 10GiB"),
         (
