@@ -1,31 +1,33 @@
+use std::time::Duration;
+
 use fluvio_protocol::{Decoder, Encoder};
 use fluvio_sc_schema::objects::{
     CommonCreateRequest, CreateRequest, ListFilter, ListRequest, ListResponse, Metadata,
     ObjectApiCreateRequest, ObjectApiListRequest,
 };
 use fluvio_sc_schema::{AdminSpec, CreatableAdminSpec, TryEncodableFrom};
+use tracing::debug;
 
 use crate::cluster::Cluster;
 use crate::error::Error;
 use crate::link::Link;
 
-/// Lists and creates things on the control port, on a connection that carries nothing else.
-///
-/// `fluvio`'s own admin client shares its connection with watches, and on a real cluster a request among their updates was
-/// seen to stay unanswered for good.
+/// How often a list is asked for. A real cluster was seen to leave one unanswered for good, on a connection of its own as well
+/// as among watches, while others were answered at once: what helps is to ask again on another connection.
+const LIST_ATTEMPTS: u32 = 4;
+/// How long a list is waited for before it is asked for again.
+const LIST_PATIENCE: Duration = Duration::from_secs(3);
+
+/// Lists and creates things on the control port. Each request has a connection of its own.
+#[derive(Debug, Clone)]
 pub struct Admin {
-    link: Link,
     cluster: Cluster,
 }
 
 impl Admin {
-    /// Connects.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Unreachable`].
-    pub async fn connect(cluster: &Cluster) -> Result<Self, Error> {
-        Ok(Self { link: Link::open(cluster, cluster.endpoint()).await?, cluster: cluster.clone() })
+    /// For the cluster, whether or not it can be reached now.
+    pub fn new(cluster: &Cluster) -> Self {
+        Self { cluster: cluster.clone() }
     }
 
     /// Everything of a kind, or what has `name` in its name: filters of a real cluster match parts.
@@ -38,15 +40,31 @@ impl Admin {
         S: AdminSpec,
         S::Status: Encoder + Decoder + std::fmt::Debug,
     {
+        let patience = LIST_PATIENCE.min(self.cluster.deadline_to_answer());
+        for _ in 1..LIST_ATTEMPTS {
+            match self.list_once(name, patience).await {
+                Err(Error::Deadline { what, .. }) => debug!(what, "asking again"),
+                answered => return answered,
+            }
+        }
+        self.list_once(name, patience).await
+    }
+
+    async fn list_once<S>(&self, name: Option<&str>, deadline: Duration) -> Result<Vec<Metadata<S>>, Error>
+    where
+        S: AdminSpec,
+        S::Status: Encoder + Decoder + std::fmt::Debug,
+    {
         let what = format!("list {}s", S::LABEL);
         let refused = |reason: String| Error::Refused { what: what.clone(), reason };
-        let version = self.link.socket().lookup_version::<ObjectApiListRequest>();
-        let version = version.ok_or_else(|| refused(self.unknown()))?;
+        let link = self.link().await?;
+        let version = link.socket().lookup_version::<ObjectApiListRequest>();
+        let version = version.ok_or_else(|| refused(unknown(&link)))?;
         let filters: Vec<ListFilter> =
             name.map(|name| ListFilter::from(name.to_owned())).into_iter().collect();
         let request = ObjectApiListRequest::try_encode_from(ListRequest::<S>::new(filters, false), version)
             .map_err(|error| refused(error.to_string()))?;
-        let answer = self.link.ask(&what, self.cluster.deadline_to_answer(), request).await?;
+        let answer = link.ask(&what, deadline, request).await?;
         let listed: Option<ListResponse<S>> =
             answer.downcast().map_err(|error| refused(error.to_string()))?;
         Ok(listed.ok_or_else(|| refused("the answer lists something else".to_owned()))?.inner())
@@ -63,16 +81,21 @@ impl Admin {
     {
         let what = format!("create {} {name:?}", S::LABEL);
         let refused = |reason: String| Error::Refused { what: what.clone(), reason };
-        let version = self.link.socket().lookup_version::<ObjectApiCreateRequest>();
-        let version = version.ok_or_else(|| refused(self.unknown()))?;
+        let link = self.link().await?;
+        let version = link.socket().lookup_version::<ObjectApiCreateRequest>();
+        let version = version.ok_or_else(|| refused(unknown(&link)))?;
         let common = CommonCreateRequest { name: name.to_owned(), ..Default::default() };
         let request = ObjectApiCreateRequest::try_encode_from(CreateRequest::new(common, spec), version)
             .map_err(|error| refused(error.to_string()))?;
-        let status = self.link.ask(&what, self.cluster.deadline_to_answer(), request).await?;
+        let status = link.ask(&what, self.cluster.deadline_to_answer(), request).await?;
         status.as_result().map_err(|error| refused(error.to_string()))
     }
 
-    fn unknown(&self) -> String {
-        format!("{} does not know this request", self.link.endpoint())
+    async fn link(&self) -> Result<Link, Error> {
+        Link::open(&self.cluster, self.cluster.endpoint()).await
     }
+}
+
+fn unknown(link: &Link) -> String {
+    format!("{} does not know this request", link.endpoint())
 }

@@ -31,7 +31,7 @@ impl Entry {
 /// A request each, on a connection that is closed again: the watches that the `fluvio` crate keeps instead do not
 /// come back once the control side was away (FLUVIO.md 27).
 pub(crate) async fn look_up(cluster: &Cluster, topic: &str) -> Result<Entry, Error> {
-    let admin = Admin::connect(cluster).await?;
+    let admin = Admin::new(cluster);
     let topics = admin.list::<TopicSpec>(Some(topic)).await?;
     let spec = topics
         .into_iter()

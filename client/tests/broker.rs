@@ -38,7 +38,7 @@ impl Embedded {
 }
 
 async fn create(cluster: &Cluster, topic: &str, partitions: u32) {
-    let admin = Admin::connect(cluster).await.unwrap();
+    let admin = Admin::new(cluster);
     admin.create(topic, TopicSpec::new_computed(partitions, 1, None)).await.unwrap();
     let since = Instant::now();
     for partition in 0..partitions {

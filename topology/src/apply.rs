@@ -107,7 +107,7 @@ pub async fn apply(
         true => Some(resolve_fence(modules)?),
         false => None,
     };
-    let admin = Admin::connect(cluster).await?;
+    let admin = Admin::new(cluster);
     let mut applied = Applied::default();
     // Two names of a topology may stand for the same bytes.
     let unique: BTreeMap<&str, &Resolved> =

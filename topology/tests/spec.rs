@@ -150,7 +150,7 @@ fn each_mistake_is_named_with_its_place() {
         ),
         ("case: keep", "ovation.stage: keep", "the parameter \"ovation.stage\" is set by the engine itself"),
         ("  lines: ", "  Lines: ", "\"Lines\" cannot be the name of a topic"),
-        ("    sink: counts\n", "", "words.yaml:12:5: the key \"sink\" is missing"),
+        ("    sink: counts\n", "", "words.yaml:22:5: the key \"sink\" is missing"),
         ("sink: counts", "sink: counts\n    sink: refused", "the key \"sink\" appears twice"),
         ("stages:\n", "stages: [\n", "words.yaml:"),
     ];

@@ -50,7 +50,15 @@ impl Embedded {
     }
 
     pub(crate) async fn start_again(&mut self) {
-        self.broker = Some(Broker::start(self.config.clone()).await.unwrap());
+        // The folder's lock may outlive the broker by a moment.
+        let since = Instant::now();
+        self.broker = loop {
+            match Broker::start(self.config.clone()).await {
+                Ok(broker) => break Some(broker),
+                Err(error) => assert!(since.elapsed() < Duration::from_secs(10), "{error}"),
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        };
     }
 
     /// This test's topics on this broker.
