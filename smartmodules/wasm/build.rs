@@ -69,15 +69,26 @@ fn run_cargo(cargo: &str, root: &Path, target_dir: &Path) -> Result<(), String> 
         command.args(["-p", &format!("ovation-{name}")]);
     }
     // What the outer build set for the host (clippy's wrapper, its flags) is not meant for the modules.
-    for name in ["CARGO_ENCODED_RUSTFLAGS", "RUSTC_WORKSPACE_WRAPPER", "CARGO_TARGET_DIR", "RUSTC"] {
+    for name in ["RUSTFLAGS", "RUSTC_WORKSPACE_WRAPPER", "CARGO_TARGET_DIR", "RUSTC"] {
         command.env_remove(name);
     }
-    // The engine provides `copy_records`; from Rust 1.96 on the linker asks to be told.
-    command.env("RUSTFLAGS", "-C link-arg=--allow-undefined");
+    command.env("CARGO_ENCODED_RUSTFLAGS", flags().join("\x1f"));
     let output = command.output().map_err(|error| format!("failed to run {cargo}: {error}"))?;
     if output.status.success() {
         return Ok(());
     }
     eprintln!("{}", String::from_utf8_lossy(&output.stderr));
     Err("failed to build the SmartModules; the compiler's words are above".to_owned())
+}
+
+fn flags() -> Vec<String> {
+    // The engine provides `copy_records`; from Rust 1.96 on the linker asks to be told.
+    let mut flags = vec!["-C".to_owned(), "link-arg=--allow-undefined".to_owned()];
+    // A module's name on the broker holds a hash of its bytes: the same sources give the same name on every machine, so the
+    // place of the crates' sources must not show in them.
+    let home = env::var("CARGO_HOME").or_else(|_| env::var("HOME").map(|home| format!("{home}/.cargo")));
+    if let Ok(home) = home {
+        flags.push(format!("--remap-path-prefix={home}=/cargo"));
+    }
+    flags
 }
