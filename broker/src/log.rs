@@ -357,3 +357,158 @@ pub(crate) fn join(batches: &[Batch]) -> Bytes {
     }
     out.freeze()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::batch::tests::sample;
+
+    fn settings(segment_bytes: u64) -> LogSettings {
+        LogSettings {
+            segment_bytes,
+            retention: Duration::from_secs(3600),
+            bytes_max: u64::MAX,
+            decompressed_bytes_max: 1 << 20,
+            look_back_records_max: 100,
+        }
+    }
+
+    fn filled(dir: &Path, segment_bytes: u64) -> Log {
+        let (log, _) = Log::open(dir, settings(segment_bytes)).unwrap();
+        for number in 0..40 {
+            let batch = sample(&[&format!("{number} a"), &format!("{number} b")]);
+            assert_eq!(log.append(&[batch]).unwrap(), number * 2);
+        }
+        log
+    }
+
+    /// Values of all records from `from` on, which must be in order and without a gap.
+    fn values(log: &Log, from: i64) -> Vec<String> {
+        let mut at = from;
+        let mut values = Vec::new();
+        while at < log.end() {
+            for batch in log.read(at, log.end(), 300).unwrap() {
+                assert!(batch.base_offset() <= at && at < batch.next_offset());
+                at = batch.next_offset();
+                let plain = batch.plain_records(1 << 20).unwrap();
+                let views = records::parse(&plain).unwrap();
+                values.extend(views.iter().map(|view| String::from_utf8_lossy(view.value).into_owned()));
+            }
+        }
+        values
+    }
+
+    fn expected(batches: usize) -> Vec<String> {
+        (0..batches).flat_map(|number| [format!("{number} a"), format!("{number} b")]).collect()
+    }
+
+    #[test]
+    fn reads_begin_anywhere_over_segments() {
+        let dir = tempfile::tempdir().unwrap();
+        let log = filled(dir.path(), 1000);
+        assert!(fs::read_dir(dir.path()).unwrap().count() > 3);
+        assert_eq!(values(&log, 0), expected(40));
+        for from in 0..80 {
+            assert_eq!(values(&log, from), expected(40)[from as usize / 2 * 2..]);
+        }
+        assert!(matches!(log.read(81, 80, 10), Err(ReadError::OutOfRange { .. })));
+        drop(log);
+        let (log, cut) = Log::open(dir.path(), settings(1000)).unwrap();
+        assert_eq!((log.end(), cut, values(&log, 0)), (80, 0, expected(40)));
+    }
+
+    #[test]
+    fn a_torn_tail_is_cut_wherever_it_tears() {
+        let dir = tempfile::tempdir().unwrap();
+        drop(filled(dir.path(), 1 << 20));
+        let path = Segment::path_in(dir.path(), 0);
+        let whole = fs::read(&path).unwrap();
+        for len in (0..whole.len()).step_by(7) {
+            fs::write(&path, &whole[..len]).unwrap();
+            let (log, _) = Log::open(dir.path(), settings(1 << 20)).unwrap();
+            let kept = values(&log, 0);
+            assert_eq!(kept, expected(kept.len() / 2), "{len}");
+            let lost = whole.len() - len;
+            assert!(kept.len() / 2 + 1 + lost / 80 >= 40, "{len}: {}", kept.len());
+            // And it is written on.
+            assert_eq!(log.append(&[sample(&["new"])]).unwrap(), kept.len() as i64);
+            assert_eq!(values(&log, 0).last().unwrap(), "new");
+        }
+    }
+
+    #[test]
+    fn a_flipped_byte_never_gives_a_wrong_record() {
+        let dir = tempfile::tempdir().unwrap();
+        drop(filled(dir.path(), 1 << 20));
+        let path = Segment::path_in(dir.path(), 0);
+        let whole = fs::read(&path).unwrap();
+        for at in (HEAD_BYTES as usize..whole.len()).step_by(13) {
+            let mut bad = whole.clone();
+            bad[at] ^= 0x10;
+            fs::write(&path, &bad).unwrap();
+            let (log, cut) = Log::open(dir.path(), settings(1 << 20)).unwrap();
+            let kept = values(&log, 0);
+            assert_eq!(kept, expected(kept.len() / 2), "{at}");
+            assert!(cut > 0, "{at}");
+        }
+        // In a segment that is no longer written to it is an error, not a silent gap.
+        fs::remove_file(&path).unwrap();
+        drop(filled(dir.path(), 1000));
+        let mut bad = fs::read(&path).unwrap();
+        bad[200] ^= 1;
+        fs::write(&path, &bad).unwrap();
+        let (log, _) = Log::open(dir.path(), settings(1000)).unwrap();
+        assert!(matches!(log.read(0, log.end(), 1 << 20), Err(ReadError::Io(_))));
+    }
+
+    #[test]
+    fn look_back_counts_over_segments_and_is_bounded() {
+        let dir = tempfile::tempdir().unwrap();
+        let log = filled(dir.path(), 1000);
+        for count in [0, 1, 2, 33, 80, 1000] {
+            assert_eq!(log.last_records(count, None, log.end()).unwrap().len(), count.min(80) as usize);
+        }
+        // The batches' newest time is 2000; their records' is 1000.
+        assert_eq!(log.records_since(1000, log.end()).unwrap().len(), 80);
+        assert_eq!(log.records_since(2001, log.end()).unwrap().len(), 0);
+        assert_eq!(log.last_records(10, Some(1001), log.end()).unwrap().len(), 0);
+        for _ in 0..20 {
+            log.append(&[sample(&["more", "more"])]).unwrap();
+        }
+        assert!(matches!(log.last_records(101, None, log.end()), Err(ReadError::TooManyRecords(100))));
+    }
+
+    #[test]
+    fn a_batch_that_fits_no_segment_is_refused_whole() {
+        let dir = tempfile::tempdir().unwrap();
+        let log = filled(dir.path(), 1000);
+        let large = sample(&[&"x".repeat(1000)]);
+        assert!(matches!(log.append(&[sample(&["small"]), large]), Err(WriteError::TooLarge)));
+        assert_eq!((log.end(), values(&log, 0)), (80, expected(40)));
+        let many: Vec<Batch> = (0..20).map(|_| sample(&["one", "two"])).collect();
+        assert_eq!(log.append(&many).unwrap(), 80);
+        assert_eq!(values(&log, 80).len(), 40);
+    }
+
+    #[test]
+    fn a_failed_append_leaves_nothing() {
+        let dir = tempfile::tempdir().unwrap();
+        let log = filled(dir.path(), 1000);
+        let segments = fs::read_dir(dir.path()).unwrap().count();
+        // The next segment cannot be made: there is a folder of its name.
+        let many: Vec<Batch> = (0..20).map(|_| sample(&["one", "two"])).collect();
+        for base in 81..130 {
+            fs::create_dir(Segment::path_in(dir.path(), base)).unwrap();
+        }
+        assert!(matches!(log.append(&many), Err(WriteError::Io(_))));
+        for base in 81..130 {
+            fs::remove_dir(Segment::path_in(dir.path(), base)).unwrap();
+        }
+        assert_eq!((log.end(), values(&log, 0)), (80, expected(40)));
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), segments);
+        assert_eq!(log.append(&many).unwrap(), 80);
+        drop(log);
+        let (log, cut) = Log::open(dir.path(), settings(1000)).unwrap();
+        assert_eq!((log.end(), cut, values(&log, 0).len()), (120, 0, 120));
+    }
+}

@@ -178,7 +178,11 @@ pub async fn create(client: &Fluvio, name: &str, spec: TopicSpec) {
 /// All values of a topic's first partition that are there now.
 pub async fn all(client: &Fluvio, topic: &str) -> Vec<Record> {
     let config = reading(topic, 0, Offset::beginning()).disable_continuous(true).build().unwrap();
-    let stream = open(client, config).await;
-    let records = tokio::time::timeout(PATIENCE, stream.collect::<Vec<_>>()).await.unwrap();
-    records.into_iter().map(|record| record.unwrap()).collect()
+    let mut stream = open(client, config).await;
+    let mut records = Vec::new();
+    // Not `collect`: after an error the client's stream neither ends nor goes on.
+    while let Some(record) = tokio::time::timeout(PATIENCE, stream.next()).await.unwrap() {
+        records.push(record.unwrap());
+    }
+    records
 }
