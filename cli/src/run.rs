@@ -146,6 +146,9 @@ fn engine_parts(engine: &Engine) -> Vec<Part> {
             ready: task.ready && task.state == TaskState::Running,
             detail: match &task.error {
                 Some(error) => format!("{}: {error}", task.state),
+                None if task.state == TaskState::Running && !task.ready => {
+                    "waits for its chain's first answer".to_owned()
+                }
                 None => format!("{}, {} records behind", task.state, task.lag()),
             },
         })

@@ -131,8 +131,6 @@ impl Task {
             status.seq = restored.stored.seq;
             status.reject_seq = restored.stored_reject.seq;
             status.checkpoint = (!restored.is_new).then_some(checkpoint.offset);
-            // An empty source says nothing (FLUVIO.md 9), and there is nothing to catch up with.
-            status.ready = checkpoint.offset >= restored.high_watermark;
         });
         self.carry(stream, &restored).await
     }
@@ -186,6 +184,9 @@ impl Task {
         let mut ticker = Ticker::new(self.source.producer(), self.plan.every);
         let mut beat = tokio::time::interval(self.plan.every);
         beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        if restored.checkpoint.offset >= restored.high_watermark {
+            ticker.probe();
+        }
         loop {
             tokio::select! {
                 records = stream.next() => {
@@ -196,8 +197,8 @@ impl Task {
                         }
                     }
                 }
-                _ = beat.tick() => if let Some(progress) = &router.progress {
-                    if let Some(offset) = ticker.beat(progress).await {
+                _ = beat.tick() => {
+                    if let Some(offset) = ticker.beat(router.progress.as_ref()).await {
                         self.heard_of(offset + 1);
                     }
                     if ticker.is_stalled() {

@@ -87,7 +87,8 @@ fn step(last: Option<Place>, record: &RecordRef<'_>) -> Result<Place, Failure> {
     if got == expected { Ok(got) } else { Err(Failure(format!("fence: expected {expected}, got {got}"))) }
 }
 
-/// Compare-and-set of the memory, for a fence that has run ahead of its log; to 0 forgets everything.
+/// Compare-and-set of the memory, for a fence that has run ahead of its log, or lost what its look-back should have found; 0
+/// stands for remembering nothing.
 fn resync(last: Option<Place>, record: &RecordRef<'_>) -> Result<Option<Place>, Failure> {
     let Resync { epoch, from, to } = serde_json::from_slice(record.value)
         .map_err(|error| Failure(format!("fence: a resync without numbers: {error}")))?;
@@ -98,6 +99,7 @@ fn resync(last: Option<Place>, record: &RecordRef<'_>) -> Result<Option<Place>, 
             let expected = Place { epoch: last.epoch, seq: last.seq + 1 };
             Err(Failure(format!("fence: expected {expected}, got a resync from {from}")))
         }
+        None if from.seq == 0 => Ok((to > 0).then_some(Place { epoch, seq: to })),
         None => Err(Failure(format!("fence: expected epoch {epoch} seq 1, got a resync from {from}"))),
     }
 }

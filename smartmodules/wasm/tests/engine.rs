@@ -365,6 +365,10 @@ fn a_resync_is_compare_and_set_and_is_not_stored() {
     assert!(fence.run(9, &resync(9, 5)).is_empty());
     assert_eq!(fence.run(9, &numbered(1, [6])).len(), 1);
     assert!(fence.run(9, &resync(6, 0)).is_empty());
+    assert!(fence.call(9, &resync(4, 9)).is_err(), "it remembers nothing");
+    assert!(fence.run(9, &resync(0, 8)).is_empty(), "a fence whose look-back found nothing");
+    assert_eq!(fence.run(9, &numbered(1, [9])).len(), 1);
+    assert!(fence.run(9, &resync(9, 0)).is_empty());
     assert_eq!(fence.run(9, &numbered(1, [1])).len(), 1);
 }
 
