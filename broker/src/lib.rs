@@ -9,6 +9,7 @@
 //! - an acknowledged record has been handed to the operating system (and is on disk, if so configured);
 //! - whatever a client sends costs at most that client its connection.
 #![forbid(unsafe_code)]
+#![cfg_attr(test, allow(clippy::unwrap_used, reason = "tests may panic"))]
 
 mod batch;
 mod broker;

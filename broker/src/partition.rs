@@ -251,5 +251,5 @@ fn full() -> std::io::Error {
 
 /// Zero to three, from the clock's last digits.
 fn jitter() -> u32 {
-    SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |now| now.subsec_nanos() / 1000 % 4)
+    SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |now| now.subsec_micros() % 4)
 }
