@@ -15,7 +15,6 @@ from fluvio import (
     TopicProducerConfigBuilder,
     TopicSpec,
 )
-from fluvio.specs import CommonCreateRequest
 
 
 @pytest.fixture
@@ -52,7 +51,7 @@ def read(client, topic, count, offset=None, partition=0):
 def test_topics_are_created_listed_and_deleted(admin):
     admin.create_topic("one")
     spec = TopicSpec.create().with_partitions(3).with_retention_time(3600).build()
-    admin.create_topic_with_config("three", CommonCreateRequest.new("three", False, 1000), spec)
+    admin.create_topic("three", spec)
     assert names(admin) == ["one", "three"]
     assert len(admin.list_partitions([])) == 4
     with pytest.raises(Exception, match="already exists"):
