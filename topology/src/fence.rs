@@ -41,9 +41,22 @@ const LOOKS_BEFORE_RESYNC: u32 = 5;
 pub(crate) struct Reconciliation {
     looks: u32,
     last: Option<(Place, Place)>,
+    silent: u32,
+    silent_at: Option<Place>,
 }
 
 impl Reconciliation {
+    /// Counts a refusal without a word; whether there were so many, with the log standing still, that the fence must remember
+    /// something else than the log holds.
+    pub(crate) fn is_stuck(&mut self, stored: Place) -> bool {
+        if self.silent_at != Some(stored) {
+            self.silent_at = Some(stored);
+            self.silent = 0;
+        }
+        self.silent += 1;
+        self.silent >= LOOKS_BEFORE_RESYNC
+    }
+
     /// What to do, given the epoch of this task, what the log holds, and what the fence last said it expects (if it was
     /// the fence that said no).
     pub(crate) fn step(&mut self, epoch: u64, stored: Place, expected: Option<Place>) -> Step {

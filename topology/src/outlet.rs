@@ -22,6 +22,9 @@ const GIVE_UP: Duration = Duration::from_secs(30);
 /// Time for an acknowledgement.
 const ACKNOWLEDGEMENT_DEADLINE: Duration = Duration::from_secs(5);
 
+/// How far above the log a fence's memory is looked for when its refusals say nothing: more numbers than one batch has.
+const FENCE_SEARCH_MAX: u64 = 4_096;
+
 /// A key, or none, and a value.
 type Pair = (Option<Vec<u8>>, Vec<u8>);
 
@@ -74,7 +77,9 @@ impl Outlet {
                 Err(error) => {
                     trouble(&error.to_string());
                     let since = *stuck_since.get_or_insert_with(Instant::now);
-                    let mut case = Case { cluster, plan, epoch, numbering: &mut *numbering, error, since };
+                    let last_sent = last;
+                    let mut case =
+                        Case { cluster, plan, epoch, numbering: &mut *numbering, error, last_sent, since };
                     self.reconcile(&mut case, &mut reconciliation).await?;
                 }
             }
@@ -114,7 +119,11 @@ impl Outlet {
             if stored.epoch == case.epoch {
                 case.numbering.confirm(stored.seq);
             }
+            let is_silent = expected.is_none() && matches!(case.error, ProduceError::Refused(_));
             match reconciliation.step(case.epoch, stored, expected) {
+                Step::Send if is_silent && reconciliation.is_stuck(stored) => {
+                    return self.search_fence(case, stored).await;
+                }
                 Step::Send => return Ok(()),
                 Step::Wait => tokio::time::sleep(LOOK_INTERVAL).await,
                 Step::Superseded(place) => {
@@ -132,6 +141,20 @@ impl Outlet {
                 },
             }
         }
+    }
+
+    /// Sets a fence right that refuses what continues the log, and does not say what it remembers: a real cluster answers a
+    /// refusal with a storage error and drops its text. A resync is compare-and-set, so a wrong guess changes nothing.
+    async fn search_fence(&self, case: &Case<'_>, stored: Place) -> Result<(), Failure> {
+        let to = if stored.epoch == case.epoch { stored.seq } else { 0 };
+        for seq in std::iter::once(case.last_sent).chain([0]).chain(to + 1..=to + FENCE_SEARCH_MAX) {
+            match self.resync(&case.plan.stage, Place { epoch: case.epoch, seq }, to).await {
+                Err(ProduceError::Refused(_)) => {}
+                // Found; or the broker is away, which the next batch will tell.
+                _ => return Ok(()),
+            }
+        }
+        Err(Failure::Restart(case.error.to_string()))
     }
 
     async fn resync(&self, stage: &str, from: Place, to: u64) -> Result<(), ProduceError> {
@@ -175,6 +198,8 @@ struct Case<'a> {
     epoch: u64,
     numbering: &'a mut Numbering,
     error: ProduceError,
+    /// Last number of the batch that was not acknowledged.
+    last_sent: u64,
     /// Since when nothing was stored.
     since: Instant,
 }

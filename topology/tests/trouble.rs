@@ -46,8 +46,22 @@ async fn a_broker_that_comes_back_finds_everything_going_on() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_fence_ahead_of_its_log_is_set_right() {
-    // FLUVIO.md 19: the fence remembers a batch whose write then fails.
-    let quirks = Quirks { fence_before_write: true, fail_marked_writes: true, ..Quirks::default() };
+    fence_ahead(Quirks { fence_before_write: true, fail_marked_writes: true, ..Quirks::default() }).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_fence_ahead_of_its_log_is_found_where_refusals_say_nothing() {
+    let quirks = Quirks {
+        fence_before_write: true,
+        fail_marked_writes: true,
+        opaque_refusal: true,
+        ..Quirks::default()
+    };
+    fence_ahead(quirks).await;
+}
+
+/// FLUVIO.md 19: the fence remembers a batch whose write then fails.
+async fn fence_ahead(quirks: Quirks) {
     let embedded = Embedded::start(quirks).await;
     let words = embedded.words(1);
     let (engine, shutdown) = start(&words, &words.topology()).await;
