@@ -15,8 +15,8 @@ pub(crate) fn line(text: impl Display) {
     let _ = std::io::stdout().flush();
 }
 
-/// The Fluvio client tells of every connection at `info`; who wants that names it.
-const CLIENT_QUIET: &str = "fluvio=warn,fluvio_socket=warn";
+/// The Fluvio client tells of every connection, and calls a closed one an error; whoever wants that names it.
+const CLIENT_QUIET: &str = "fluvio=off,fluvio_socket=off";
 
 /// Logs to standard error.
 pub(crate) fn start_logging(filter: Option<&str>) {

@@ -70,7 +70,7 @@ impl Admin {
         Ok(listed.ok_or_else(|| refused("the answer lists something else".to_owned()))?.inner())
     }
 
-    /// Creates a thing. A SmartModule of that name is replaced in silence (FLUVIO.md 18), a topic is not.
+    /// Creates a thing. A SmartModule of that name is replaced in silence (docs/fluvio.md 18), a topic is not.
     ///
     /// # Errors
     ///

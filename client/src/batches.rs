@@ -24,7 +24,7 @@ const ANSWERS_WAITING: usize = 2;
 /// A stream of whole batches from one partition, on a connection of its own.
 ///
 /// It speaks the published protocol itself, as the producer does. Fluvio's own consumer reconnects behind the reader's back,
-/// which loses the state of SmartModules and hides errors (FLUVIO.md 3); it yields records whose batch cannot be seen, so a
+/// which loses the state of SmartModules and hides errors (docs/fluvio.md 3); it yields records whose batch cannot be seen, so a
 /// batch that was cut goes unnoticed (1); and it depends on watches that do not come back (27).
 pub(crate) struct Batches {
     answers: Pin<Box<AsyncResponse<DefaultStreamFetchRequest>>>,
@@ -138,7 +138,7 @@ pub(crate) fn end_of(batch: &Batch) -> i64 {
     batch.base_offset + i64::try_from(batch.records_len()).unwrap_or(i64::MAX)
 }
 
-/// Whether records that the header counts are missing: a fetch was cut (FLUVIO.md 1), or a deduplication dropped
+/// Whether records that the header counts are missing: a fetch was cut (docs/fluvio.md 1), or a deduplication dropped
 /// part of it (23).
 pub(crate) fn is_short(batch: &Batch) -> bool {
     batch.records().len() < batch.records_len()

@@ -11,7 +11,7 @@ use crate::cluster::Cluster;
 use crate::error::Error;
 
 /// What one call of a chain may return at most. Output over it is thrown away and the batch is run again through
-/// the same instance (FLUVIO.md 2), or the rest of the log is skipped (22).
+/// the same instance (docs/fluvio.md 2), or the rest of the log is skipped (22).
 const MAX_BYTES: i32 = 64 * 1024 * 1024;
 
 /// One SmartModule of a chain.
@@ -19,11 +19,11 @@ const MAX_BYTES: i32 = 64 * 1024 * 1024;
 pub struct ChainModule {
     /// Name of the SmartModule on the cluster.
     pub name: String,
-    /// Its parameters. A value of more than 32,767 bytes ends the stream without a word (FLUVIO.md 15).
+    /// Its parameters. A value of more than 32,767 bytes ends the stream without a word (docs/fluvio.md 15).
     pub params: BTreeMap<String, String>,
 }
 
-/// What a chain returned. There is no offset: the ones that Fluvio gives for outputs mean nothing (FLUVIO.md 23).
+/// What a chain returned. There is no offset: the ones that Fluvio gives for outputs mean nothing (docs/fluvio.md 23).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ChainRecord {
     /// The key's bytes, if it has one.
@@ -34,7 +34,7 @@ pub struct ChainRecord {
 
 /// What SmartModules in the broker make of one partition, on a connection of its own.
 ///
-/// It never reconnects: a new stream means new instances without their state (FLUVIO.md 3), so whoever holds it
+/// It never reconnects: a new stream means new instances without their state (docs/fluvio.md 3), so whoever holds it
 /// decides from where to open the next one.
 pub struct ChainStream {
     batches: Batches,
@@ -42,7 +42,7 @@ pub struct ChainStream {
 
 impl ChainStream {
     /// Opens a chain over `topic`'s `partition` from `offset` on. The chain is given the batch that holds `offset`
-    /// from its head (FLUVIO.md 8).
+    /// from its head (docs/fluvio.md 8).
     ///
     /// # Errors
     ///

@@ -18,7 +18,7 @@ const KEEPALIVE_IDLE: Duration = Duration::from_secs(15);
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(5);
 
 /// Opens TCP connections that do not wait: Nagle's algorithm against delayed acknowledgements costs 41 ms a round
-/// trip with Fluvio's own connector (FLUVIO.md 6), because neither side sets TCP_NODELAY.
+/// trip with Fluvio's own connector (docs/fluvio.md 6), because neither side sets TCP_NODELAY.
 #[derive(Clone, Default)]
 pub(crate) struct PromptConnector;
 
@@ -99,7 +99,7 @@ impl AsyncWrite for Writer {
 
 impl Drop for Writer {
     /// Closes both directions: Fluvio's reading tasks can miss their signal to end, and would keep the connection
-    /// open, and themselves alive, until the broker goes away (FLUVIO.md 27).
+    /// open, and themselves alive, until the broker goes away (docs/fluvio.md 27).
     fn drop(&mut self) {
         let _ = self.0.shutdown(Shutdown::Both);
     }

@@ -29,7 +29,7 @@ impl Entry {
 /// Asks the control port for a topic, its partitions and the servers that lead them.
 ///
 /// A request each, on a connection that is closed again: the watches that the `fluvio` crate keeps instead do not
-/// come back once the control side was away (FLUVIO.md 27).
+/// come back once the control side was away (docs/fluvio.md 27).
 pub(crate) async fn look_up(cluster: &Cluster, topic: &str) -> Result<Entry, Error> {
     let admin = Admin::new(cluster);
     let topics = admin.list::<TopicSpec>(Some(topic)).await?;

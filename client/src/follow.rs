@@ -11,7 +11,7 @@ use crate::lane::Backoff;
 use crate::record::Record;
 use crate::tail::bounds;
 
-/// What one answer of the broker may hold. A fetch that cuts a batch loses the rest of it (FLUVIO.md 1), so it is
+/// What one answer of the broker may hold. A fetch that cuts a batch loses the rest of it (docs/fluvio.md 1), so it is
 /// many times larger than any batch.
 pub(crate) const MAX_BYTES: i32 = 32 * 1024 * 1024;
 
@@ -29,7 +29,7 @@ pub enum From {
 /// How [`follow`] reads.
 #[derive(Debug, Clone)]
 pub struct FollowOptions {
-    /// Check that offsets have no gap, and read again from the missing one if they have (FLUVIO.md 1). To be switched off
+    /// Check that offsets have no gap, and read again from the missing one if they have (docs/fluvio.md 1). To be switched off
     /// for fenced topics, whose offsets may have holes (23) and whose readers check `seq`.
     pub contiguous: bool,
     /// Bytes that the broker puts into one answer at most.

@@ -11,7 +11,7 @@ use crate::lane::{Backoff, Job, Lane, LaneState, Pair};
 use crate::partitioner::partition_of_key;
 
 /// The largest record (key and value together) that is sent, in bytes. Well below the 1 MiB that consumers ask for
-/// by default, so that a record can never be what a fetch cuts (FLUVIO.md 1).
+/// by default, so that a record can never be what a fetch cuts (docs/fluvio.md 1).
 pub const MAX_RECORD_BYTES: usize = 900 * 1024;
 
 /// Bytes of records that one producer holds for the broker at most, however many records that are.
@@ -25,7 +25,7 @@ pub struct ProducerOptions {
     /// Wait this long for more records before a request is sent. Zero is right nearly always: records that arrive while
     /// a request is on its way share the next one.
     pub linger: Duration,
-    /// A batch is sent when it holds about this many bytes. Small batches keep fetches whole (FLUVIO.md 1).
+    /// A batch is sent when it holds about this many bytes. Small batches keep fetches whole (docs/fluvio.md 1).
     pub batch_size: usize,
     /// Time from the call to the acknowledgement, waiting included.
     pub deadline: Duration,
@@ -48,7 +48,7 @@ impl Default for ProducerOptions {
 
 /// Where an acknowledged record is.
 ///
-/// On a topic with deduplication the offset is only a guess (FLUVIO.md 17).
+/// On a topic with deduplication the offset is only a guess (docs/fluvio.md 17).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Stored {
     /// Partition number, from 0.
@@ -61,7 +61,7 @@ pub struct Stored {
 /// send fails at once. Cheap to clone; the last clone that is dropped closes the connections.
 ///
 /// Requests are sent by this crate itself, over the published protocol types, not by `fluvio::TopicProducer`: that one
-/// hangs and spins when its SPU goes away (FLUVIO.md 27), reports no error from `flush` (13), and cannot promise that
+/// hangs and spins when its SPU goes away (docs/fluvio.md 27), reports no error from `flush` (13), and cannot promise that
 /// what belongs together arrives as one batch. There is one lane per partition, with its own connection and one request
 /// on its way at a time, so records of a partition are stored in the order in which they were sent, and nothing is ever
 /// retried behind the caller's back.

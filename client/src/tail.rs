@@ -35,7 +35,7 @@ pub async fn bounds(cluster: &Cluster, topic: &str, partition: u32) -> Result<Ra
 /// The last `count` records that are stored, in order; fewer if there are fewer.
 ///
 /// Reads to the high watermark as it was at the call, holes or not: on a fenced topic of a real cluster offsets may
-/// have holes (FLUVIO.md 23), and then fewer than `count` come back, but the last stored record is always among them.
+/// have holes (docs/fluvio.md 23), and then fewer than `count` come back, but the last stored record is always among them.
 ///
 /// # Errors
 ///
@@ -81,7 +81,7 @@ async fn read_to(
     let mut records = VecDeque::new();
     let deadline = cluster.deadline_to_answer();
     let mut next = wanted.start;
-    // A fetch that cut a batch skips its rest (FLUVIO.md 1): it is read again from there, and once is enough, because
+    // A fetch that cut a batch skips its rest (docs/fluvio.md 1): it is read again from there, and once is enough, because
     // then the batch stands first and fits.
     let mut cut_at = None;
     while next < wanted.end {

@@ -102,7 +102,7 @@ async fn what_is_acknowledged_is_where_the_answer_says() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_follower_sees_every_record_once_and_in_order_though_fetches_are_cut() {
-    // FLUVIO.md 1: a fetch ends in the middle of a batch, and the rest of the batch is skipped.
+    // docs/fluvio.md 1: a fetch ends in the middle of a batch, and the rest of the batch is skipped.
     let embedded = Embedded::start(Quirks { cut_batches: true, ..Quirks::default() }).await;
     let cluster = embedded.cluster();
     create(&cluster, "long", 1).await;

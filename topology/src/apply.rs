@@ -21,7 +21,7 @@ const ONLINE_DEADLINE: Duration = Duration::from_secs(60);
 /// Between two looks at the partitions.
 const ONLINE_INTERVAL: Duration = Duration::from_millis(100);
 /// Records that a fence reads back when it is loaded: the last one is what it needs, and more is what Fluvio does not do
-/// right (FLUVIO.md 21).
+/// right (docs/fluvio.md 21).
 const FENCE_LOOK_BACK: u64 = 2;
 /// Bounds of a segment's size, where the topology bounds the partition's. A segment is the unit of retention, so it has
 /// to be a part of the partition.
@@ -64,7 +64,7 @@ pub enum ApplyError {
         /// What the topology says.
         wants: u32,
     },
-    /// A topic is there without the fence, or with another deduplication. It cannot be changed later (FLUVIO.md 25).
+    /// A topic is there without the fence, or with another deduplication. It cannot be changed later (docs/fluvio.md 25).
     #[error(
         "failed to use topic {topic:?}: it has to be fenced and is there {found}; a topic's deduplication cannot be \
          changed, so delete the topic or give it another name"

@@ -328,7 +328,7 @@ impl Check<'_> {
                 let message = format!("the parameter {:?} is set by the engine itself", name.value);
                 self.problem(name.referenced, message, None);
             }
-            // A longer one would end the stream without a word (FLUVIO.md 15).
+            // A longer one would end the stream without a word (docs/fluvio.md 15).
             if value.0.len() > PARAMETER_BYTES_MAX {
                 let message = format!(
                     "the parameter {:?} has {} bytes; expected at most {PARAMETER_BYTES_MAX}",
@@ -360,7 +360,7 @@ impl Check<'_> {
     }
 }
 
-/// FLUVIO.md 15: 32,767 bytes and no more.
+/// docs/fluvio.md 15: 32,767 bytes and no more.
 const PARAMETER_BYTES_MAX: usize = 30_000;
 
 /// What a stage writes to a topic.

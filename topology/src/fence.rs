@@ -1,6 +1,6 @@
 //! What to do when a numbered record was not acknowledged: a small state machine without any I/O.
 //!
-//! In Fluvio a fence's memory moves before the write and apart from it (FLUVIO.md 19 to 21), so neither an acknowledgement
+//! In Fluvio a fence's memory moves before the write and apart from it (docs/fluvio.md 19 to 21), so neither an acknowledgement
 //! nor a refusal says what is stored. Only the log does.
 
 /// A place in the numbering of one outlet partition. Orders by epoch, then by number.
@@ -125,7 +125,7 @@ mod tests {
 
     #[test]
     fn a_fence_that_has_forgotten_its_log_is_reminded() {
-        // FLUVIO.md 21: its look-back reads one segment, which may just have begun.
+        // docs/fluvio.md 21: its look-back reads one segment, which may just have begun.
         let mut reconciliation = Reconciliation::default();
         let step = std::iter::repeat_with(|| reconciliation.step(1, place(1, 41), Some(place(1, 1))))
             .find(|step| *step != Step::Wait);

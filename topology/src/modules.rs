@@ -7,7 +7,7 @@ use sha2::{Digest, Sha256};
 use crate::spec::{ModuleSource, SmartModule, Topology};
 
 /// Name of the fence, on the cluster and as a builtin. It is stable, because a topic's deduplication cannot be changed
-/// later (FLUVIO.md 25).
+/// later (docs/fluvio.md 25).
 pub const FENCE: &str = "ovation-fence";
 
 /// The SmartModules that ship with the program.
@@ -96,7 +96,7 @@ fn resolve_one(module: &SmartModule, modules: &dyn Modules) -> Result<Resolved, 
             (cluster_stem(stem), wasm)
         }
     };
-    // FLUVIO.md 18: creating a SmartModule under a name that exists replaces it in silence.
+    // docs/fluvio.md 18: creating a SmartModule under a name that exists replaces it in silence.
     let cluster_name = format!("{stem}-{}", &hex_digest(&wasm)[..8]);
     Ok(Resolved { cluster_name, wasm })
 }

@@ -12,7 +12,7 @@ use crate::plan::TaskPlan;
 use crate::restore::last_stored;
 use crate::router::{Numbering, Outgoing};
 
-/// Bytes of one batch, about: large enough to be cheap, small enough for any fetch to hold many (FLUVIO.md 1), and far from a
+/// Bytes of one batch, about: large enough to be cheap, small enough for any fetch to hold many (docs/fluvio.md 1), and far from a
 /// segment's size (19). A record that is larger goes alone.
 const BATCH_BYTES: usize = 256 * 1024;
 /// Between two looks at the log.

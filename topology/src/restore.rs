@@ -10,7 +10,7 @@ use crate::fence::Place;
 use crate::plan::TaskPlan;
 
 /// Records of an outlet that are looked at for the largest number: with two engines at work the last record need not
-/// have it (FLUVIO.md 20).
+/// have it (docs/fluvio.md 20).
 const OUTLET_TAIL: u32 = 32;
 /// Records of a checkpoint partition that are looked at first; each further look takes more.
 const FIRST_LOOK: u32 = 64;

@@ -34,7 +34,7 @@ pub(crate) struct Numbering {
 /// Why an answer cannot be used; the way out is to restart from the checkpoint.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum Breach {
-    /// Fluvio went past records (FLUVIO.md 22), or a module did.
+    /// Fluvio went past records (docs/fluvio.md 22), or a module did.
     #[error("the chain went from source offset {expected} to {first}: what lies between was skipped")]
     Skipped { expected: i64, first: i64 },
     /// A number is missing.
@@ -155,7 +155,7 @@ impl Router {
             if first > self.next {
                 return Err(Breach::Skipped { expected: self.next, first });
             }
-            // Fluvio may run a batch twice (FLUVIO.md 2): then everything in the answer is known already.
+            // Fluvio may run a batch twice (docs/fluvio.md 2): then everything in the answer is known already.
             self.next = self.next.max(next);
         }
         for (what, said, seen) in [

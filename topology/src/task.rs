@@ -234,7 +234,7 @@ impl Task {
             status.seq = router.results.stored;
             status.reject_seq = router.rejects.stored;
             status.checkpoint = checkpoint.or(status.checkpoint);
-            // A first answer comes when the chain is through with what was there (FLUVIO.md 16).
+            // A first answer comes when the chain is through with what was there (docs/fluvio.md 16).
             status.ready = true;
             if let Some(progress) = &router.progress {
                 status.watermark = progress.watermark;

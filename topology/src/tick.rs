@@ -46,7 +46,7 @@ impl Ticker {
         offset
     }
 
-    /// Sends a tick whatever the progress: a chain that has nothing to read says nothing (FLUVIO.md 9), and compiling it takes a
+    /// Sends a tick whatever the progress: a chain that has nothing to read says nothing (docs/fluvio.md 9), and compiling it takes a
     /// broker seconds, so only an answer shows that it works.
     pub(crate) fn probe(&mut self) {
         self.send(now_ms());

@@ -60,7 +60,7 @@ async fn a_fence_ahead_of_its_log_is_found_where_refusals_say_nothing() {
     fence_ahead(quirks).await;
 }
 
-/// FLUVIO.md 19: the fence remembers a batch whose write then fails.
+/// docs/fluvio.md 19: the fence remembers a batch whose write then fails.
 async fn fence_ahead(quirks: Quirks) {
     let embedded = Embedded::start(quirks).await;
     let words = embedded.words(1);
@@ -115,7 +115,7 @@ async fn a_restart_goes_on_from_a_checkpoint() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_chain_run_twice_and_fed_from_a_batchs_head_counts_once() {
-    // FLUVIO.md 2 and 8.
+    // docs/fluvio.md 2 and 8.
     let quirks = Quirks {
         rerun_on_overflow: true,
         chain_from_batch_head: true,

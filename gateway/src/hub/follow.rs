@@ -227,7 +227,7 @@ impl Reader {
 
     /// Follows the partition, until it has to be read again from the last good place.
     async fn read_on(&mut self) -> Next {
-        // The fence refuses whole batches, but a topic may have been written without it: offsets have holes (FLUVIO.md
+        // The fence refuses whole batches, but a topic may have been written without it: offsets have holes (docs/fluvio.md
         // 23), numbers have not.
         let options = FollowOptions { contiguous: false, ..FollowOptions::default() };
         let from = From::Offset(self.resume);
