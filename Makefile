@@ -26,7 +26,7 @@ unit: wasm-target ## Run the Rust tests
 	cargo test --workspace --locked
 
 e2e: wasm-target $(VENV)/ready ## Run the end-to-end tests: real broker, clients and browser
-	cargo build --locked -p ovation-cli
+	cargo build --workspace --bins --tests --locked # the same units as the Rust tests: nothing is compiled twice
 	$(PYTEST) e2e
 
 lint: wasm-target $(TOOLS)/bin/cargo-deny ## Check format, clippy, docs, the house, licences and sources
