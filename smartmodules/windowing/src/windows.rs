@@ -189,11 +189,11 @@ impl<A: Aggregate> Windows<A> {
         }
         let weight = A::weight(item);
         let now = self.stream_time.map_or(time_ms, |now| now.max(time_ms));
-        if let Some(id) = id {
-            if !self.dedup.insert(self.dedup_settings, now, Dedup::hash(key, id)) {
-                self.key_state(key).totals.duplicates += weight;
-                return Verdict::Duplicate;
-            }
+        if let Some(id) = id
+            && !self.dedup.insert(self.dedup_settings, now, Dedup::hash(key, id))
+        {
+            self.key_state(key).totals.duplicates += weight;
+            return Verdict::Duplicate;
         }
         self.advance(time_ms, emit);
 
