@@ -23,21 +23,22 @@ def delete_topics(control, topics):
         there.delete_topic(topic)
 
 
-def stored(control, topic, partitions):
-    """Every record of a topic that is stored now, as (partition, value) with JSON values.
-
-    The stream is read from the beginning until nothing has come for a while; what is waited for is up to the caller,
-    who calls again until it is there."""
+def records(control, topic, partitions):
+    """Every record of a topic that is stored now, as (partition, record)."""
     client = connect(control)
-    records = []
+    found = []
     for partition in range(partitions):
         config = fluvio.ConsumerConfigExtBuilder(topic)
         config.partition(partition)
         config.offset_start(fluvio.Offset.beginning())
         config.disable_continuous(True)
-        for record in client.consumer_with_config(config.build()):
-            records.append((partition, json.loads(record.value_string())))
-    return records
+        found.extend((partition, record) for record in client.consumer_with_config(config.build()))
+    return found
+
+
+def stored(control, topic, partitions):
+    """The same with JSON values, as (partition, value)."""
+    return [(partition, json.loads(record.value_string())) for partition, record in records(control, topic, partitions)]
 
 
 def finals(updates):

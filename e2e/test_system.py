@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 import processes
-from readers import Feed, finals, stored, taps, wait_finals
+from readers import Feed, connect, finals, records, stored, taps, wait_finals
 
 REACTIONS = 1_000
 
@@ -77,9 +77,6 @@ def test_numbers_in_the_topic_have_no_hole_and_no_repeat(ovation, room):
 
 
 def test_what_fluvio_clients_produce_counts_and_is_judged_in_the_broker(ovation, room):
-    import fluvio
-    from readers import connect
-
     client = connect(ovation.control)
     producer = client.topic_producer(ovation.topology.events)
     good = json.dumps({"room": room, "emoji": "❤", "count": 2}).encode()
@@ -146,7 +143,7 @@ def test_an_idle_system_writes_nothing(own_ovation, room):
 
     def sizes():
         topology = own_ovation.topology
-        return [len(raw_stored(own_ovation.control, topic, topology.partitions)) for topic in topology.topics]
+        return [len(records(own_ovation.control, topic, topology.partitions)) for topic in topology.topics]
 
     # A last tick may be under way when the final is out; after that the count stands still.
     before = sizes()
@@ -158,21 +155,6 @@ def test_an_idle_system_writes_nothing(own_ovation, room):
         before = now
     threading.Event().wait(1.0)
     assert sizes() == before
-
-
-def raw_stored(control, topic, partitions):
-    import fluvio
-    from readers import connect
-
-    client = connect(control)
-    records = []
-    for partition in range(partitions):
-        config = fluvio.ConsumerConfigExtBuilder(topic)
-        config.partition(partition)
-        config.offset_start(fluvio.Offset.beginning())
-        config.disable_continuous(True)
-        records.extend(client.consumer_with_config(config.build()))
-    return records
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
