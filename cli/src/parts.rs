@@ -17,8 +17,9 @@ use crate::modules::Builtin;
 /// Reads and checks a topology file.
 pub(crate) fn topology(file: &Path) -> Result<Topology, Failure> {
     let name = file.display().to_string();
-    let text = std::fs::read_to_string(file)
-        .map_err(|error| Failure::Invalid(format!("failed to read the topology {name}: {error}")))?;
+    let text = std::fs::read_to_string(file).map_err(|error| {
+        Failure::Invalid(format!("failed to read the topology {name}: {error}; name another with --topology"))
+    })?;
     Topology::parse(&name, &text).map_err(|error| Failure::Topology(Box::new(error)))
 }
 
