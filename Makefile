@@ -9,6 +9,9 @@ WASM_TARGET := wasm32-unknown-unknown
 TOOLS := .tools
 VENV := .venv
 CARGO_DENY := 0.20.2
+# Installs Debian packages, as root or by sudo.
+SUDO := $(shell test "$$(id -u)" = 0 || echo sudo)
+apt = { $(SUDO) apt-get update -qq && $(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $(1); }
 PYTEST := $(VENV)/bin/python -m pytest -q -p no:cacheprovider
 
 .PHONY: help run test unit e2e lint latency fmt wasm-target clean
@@ -50,12 +53,10 @@ $(TOOLS)/bin/cargo-deny:
 
 # The browser is Debian's: Playwright's own download is not needed.
 $(VENV)/ready: e2e/requirements.txt
+	python3 -c 'import venv, ensurepip' 2>/dev/null || $(call apt,python3-venv)
 	python3 -m venv $(VENV)
 	$(VENV)/bin/pip install --quiet --disable-pip-version-check -r e2e/requirements.txt
-	@command -v chromium >/dev/null || { \
-	  echo "installing Debian's chromium for the page tests"; \
-	  if [ "$$(id -u)" = 0 ]; then SUDO=; else SUDO=sudo; fi; \
-	  $$SUDO apt-get update -qq && $$SUDO env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium fonts-noto-color-emoji >/dev/null; }
+	command -v chromium >/dev/null || $(call apt,chromium fonts-noto-color-emoji)
 	touch $@
 
 clean: ## Remove what was built and installed here (not the data folder)
