@@ -4,6 +4,7 @@ use ovation_client::Cluster;
 use tokio::sync::{Mutex, watch};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
 use tracing::error;
 
 use crate::modules::{ModuleError, Modules, resolve};
@@ -39,7 +40,12 @@ impl Engine {
         for plan in plan(topology, &resolved) {
             let (report, status) = watch::channel(TaskStatus::new(&plan.stage, plan.partition));
             statuses.push(status);
-            tasks.spawn(Task::new(cluster.clone(), plan, report, shutdown.clone()).supervise());
+            let (cluster, stop) = (cluster.clone(), shutdown.clone());
+            tasks.spawn(async move {
+                let make =
+                    || Task::new(cluster.clone(), plan.clone(), report.clone(), stop.clone()).supervise();
+                restart_crashed(make, &report, &stop, CRASH_PAUSE).await;
+            });
         }
         Ok(Self { statuses, tasks: Mutex::new(tasks) })
     }
@@ -84,8 +90,54 @@ impl Engine {
     }
 }
 
+/// Before a task that has crashed is made anew; a fault that comes back at once must not keep a core busy.
+const CRASH_PAUSE: Duration = Duration::from_secs(1);
+
+/// Runs a task, and makes it anew if it panics: a fault in one partition stays there, shows in its status, and costs a
+/// restart from the checkpoint.
+async fn restart_crashed<F>(
+    make: impl Fn() -> F,
+    report: &watch::Sender<TaskStatus>,
+    shutdown: &CancellationToken,
+    pause: Duration,
+) where
+    F: Future<Output = ()> + Send + 'static,
+{
+    while let Err(fault) = AbortOnDropHandle::new(tokio::spawn(make())).await {
+        error!(%fault, "a task has crashed");
+        report.send_modify(|status| {
+            status.state = TaskState::Waiting;
+            status.ready = false;
+            status.error = Some(format!("the task has crashed: {fault}"));
+            status.restarts += 1;
+        });
+        tokio::select! {
+            () = tokio::time::sleep(pause) => {}
+            () = shutdown.cancelled() => return,
+        }
+    }
+}
+
 impl std::fmt::Debug for Engine {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         formatter.debug_list().entries(self.status()).finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_crashed_task_is_made_anew_and_says_so() {
+        static STARTS: AtomicU32 = AtomicU32::new(0);
+        let (report, status) = watch::channel(TaskStatus::new("words", 0));
+        let make = || async { assert!(STARTS.fetch_add(1, Ordering::SeqCst) > 1, "crashes twice") };
+        restart_crashed(make, &report, &CancellationToken::new(), Duration::ZERO).await;
+        assert_eq!(STARTS.load(Ordering::SeqCst), 3);
+        assert_eq!(status.borrow().restarts, 2);
+        assert!(status.borrow().error.as_deref().is_some_and(|error| error.contains("crashed")));
     }
 }

@@ -64,6 +64,7 @@ pub async fn connect(endpoint: &str) -> Fluvio {
     tokio::time::timeout(PATIENCE, Fluvio::connect_with_config(&config)).await.unwrap().unwrap()
 }
 
+/// Creates a topic, and returns when this client knows of it: it is told on another stream than the one with the answer.
 pub async fn create_topic(client: &Fluvio, name: &str, partitions: u32) {
     client
         .admin()
@@ -71,6 +72,12 @@ pub async fn create_topic(client: &Fluvio, name: &str, partitions: u32) {
         .create(name.to_owned(), false, TopicSpec::new_computed(partitions, 1, None))
         .await
         .unwrap();
+    let known = async {
+        while client.topic_producer(name).await.is_err() {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, known).await.expect("the client is told of the topic");
 }
 
 /// Sends records one batch each, and waits for every acknowledgement.
