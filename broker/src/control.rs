@@ -6,9 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use fluvio_protocol::link::ErrorCode;
-use fluvio_protocol::link::versions::{
-    ApiVersionKey, ApiVersionsRequest, ApiVersionsResponse, PlatformVersion,
-};
+use fluvio_protocol::link::versions::{ApiVersionsRequest, ApiVersionsResponse, PlatformVersion};
 use fluvio_protocol::{Decoder, Encoder};
 use fluvio_sc_schema::core::Spec;
 use fluvio_sc_schema::customspu::CustomSpuSpec;
@@ -31,9 +29,9 @@ use tokio::sync::watch;
 use crate::cluster::Cluster;
 use crate::config::Limits;
 use crate::connection::{Hangup, Outbox, Service};
-use crate::data::check_version;
 use crate::frame::{BadRequest, Fields, Request, guarded};
 use crate::metadata::Snapshot;
+use crate::versions;
 use crate::watch as watching;
 
 /// The Fluvio platform whose API this is. Clients refuse what is older than they know.
@@ -83,7 +81,7 @@ impl Service for ControlService {
 
     async fn handle(&self, session: &mut ControlSession, request: Request) -> Result<(), Hangup> {
         let version = request.header.api_version();
-        let key = check_version(&VERSIONS, |key| key as u16, request.header.api_key(), version)?;
+        let key = versions::check(&VERSIONS, |key| key as u16, request.header.api_key(), version)?;
         let frame = match key {
             Key::ApiVersion => request.respond(api_versions(&request)?)?,
             Key::List => self.list(&request)?,
@@ -93,15 +91,15 @@ impl Service for ControlService {
             }
             Key::Create => {
                 self.check_create_size(&request)?;
-                let status = self.create(guarded_decode(&request)?).await?;
+                let status = self.create(request.decode()?).await?;
                 self.changed(session, &request, status).await?
             }
             Key::Delete => {
-                let status = self.delete(guarded_decode(&request)?).await?;
+                let status = self.delete(request.decode()?).await?;
                 self.changed(session, &request, status).await?
             }
             Key::Update => {
-                let status = self.update(guarded_decode(&request)?).await?;
+                let status = self.update(request.decode()?).await?;
                 self.changed(session, &request, status).await?
             }
             Key::Mirroring => return Err(BadRequest::Key(request.header.api_key()).into()),
@@ -112,21 +110,9 @@ impl Service for ControlService {
 
 fn api_versions(request: &Request) -> Result<ApiVersionsResponse, BadRequest> {
     let _: ApiVersionsRequest = request.decode()?;
-    let api_keys = VERSIONS
-        .into_iter()
-        .filter(|(key, ..)| *key != Key::ApiVersion)
-        .map(|(key, min_version, max_version)| ApiVersionKey {
-            api_key: key as i16,
-            min_version,
-            max_version,
-        })
-        .collect();
+    let api_keys = versions::offered(&VERSIONS, |key| key as u16);
     let platform_version = PlatformVersion::new(&PLATFORM_VERSION);
     Ok(ApiVersionsResponse { api_keys, platform_version, ..ApiVersionsResponse::default() })
-}
-
-fn guarded_decode<T: Decoder>(request: &Request) -> Result<T, BadRequest> {
-    request.decode()
 }
 
 /// What the request is about, if it is about a `T`.

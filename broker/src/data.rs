@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use fluvio_protocol::link::ErrorCode;
-use fluvio_protocol::link::versions::{ApiVersionKey, ApiVersionsRequest, ApiVersionsResponse};
+use fluvio_protocol::link::versions::{ApiVersionsRequest, ApiVersionsResponse};
 use fluvio_protocol::record::ReplicaKey;
 use fluvio_spu_schema::COMMON_VERSION;
 use fluvio_spu_schema::fetch::{
@@ -33,6 +33,7 @@ use crate::offsets::ConsumerOffsets;
 use crate::partitions::Partitions;
 use crate::produce;
 use crate::stream::Stream;
+use crate::versions;
 
 /// Requests of the data port. Some numbers mean something else on the control port.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -102,7 +103,7 @@ impl Service for DataService {
 
     async fn handle(&self, session: &mut DataSession, request: Request) -> Result<(), Hangup> {
         let version = request.header.api_version();
-        let key = check_version(&VERSIONS, |key| key as u16, request.header.api_key(), version)?;
+        let key = versions::check(&VERSIONS, |key| key as u16, request.header.api_key(), version)?;
         let frame = match key {
             Key::ApiVersion => request.respond(api_versions(&request)?)?,
             Key::Produce => {
@@ -129,33 +130,9 @@ impl Service for DataService {
     }
 }
 
-/// The request's key, if its version is spoken.
-pub(crate) fn check_version<K: Copy>(
-    versions: &[(K, i16, i16)],
-    number: impl Fn(K) -> u16,
-    key: u16,
-    version: i16,
-) -> Result<K, BadRequest> {
-    let known = versions.iter().find(|(known, ..)| number(*known) == key);
-    let (known, oldest, newest) = known.ok_or(BadRequest::Key(key))?;
-    if (*oldest..=*newest).contains(&version) {
-        Ok(*known)
-    } else {
-        Err(BadRequest::Version { key, version })
-    }
-}
-
 fn api_versions(request: &Request) -> Result<ApiVersionsResponse, BadRequest> {
     let _: ApiVersionsRequest = request.decode()?;
-    let api_keys = VERSIONS
-        .into_iter()
-        .filter(|(key, ..)| *key != Key::ApiVersion)
-        .map(|(key, min_version, max_version)| ApiVersionKey {
-            api_key: key as i16,
-            min_version,
-            max_version,
-        })
-        .collect();
+    let api_keys = versions::offered(&VERSIONS, |key| key as u16);
     Ok(ApiVersionsResponse { api_keys, ..ApiVersionsResponse::default() })
 }
 

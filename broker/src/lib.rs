@@ -33,6 +33,7 @@ mod produce;
 mod records;
 mod segment;
 mod stream;
+mod versions;
 mod watch;
 
 pub use broker::Broker;

@@ -33,12 +33,6 @@ impl Output {
         self.count == 0
     }
 
-    /// Bytes written so far.
-    #[must_use]
-    pub fn size_bytes(&self) -> usize {
-        self.bytes.len()
-    }
-
     /// Passes a record on as it came.
     pub fn pass(&mut self, record: &RecordRef<'_>) {
         self.bytes.extend_from_slice(record.raw);

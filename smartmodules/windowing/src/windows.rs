@@ -161,12 +161,6 @@ impl<A: Aggregate> Windows<A> {
         self.closing.len()
     }
 
-    /// How many ids the dedup horizon holds.
-    #[must_use]
-    pub fn ids(&self) -> usize {
-        self.dedup.len()
-    }
-
     /// Totals of a key, if it is known.
     #[must_use]
     pub fn totals(&self, key: &str) -> Option<Totals> {
