@@ -27,7 +27,8 @@ const windows = new Map();
 let totals = null;
 let drawing = false;
 
-const keyOf = ({ name, start, end }) => `${name} ${start} ${end}`;
+// The end of a session grows: definition and start tell windows apart.
+const keyOf = ({ name, start }) => `${name} ${start}`;
 const lengthOf = ({ start, end }) => end - start;
 const numberIn = (counts, emoji) => counts?.[emoji] ?? 0;
 

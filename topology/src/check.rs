@@ -1,22 +1,18 @@
 //! From the YAML as written to a topology that holds together.
 
+mod windows;
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde_saphyr::{Error as YamlError, Location, Spanned};
 
-use crate::document::{Document, Entries, ModuleDoc, StageDoc, TopicDoc, TransformDoc, WindowDoc};
+use crate::document::{Document, Entries, ModuleDoc, StageDoc, TopicDoc, TransformDoc};
 use crate::problem::{Problem, SpecError};
 use crate::quantity::{DURATION, SIZE, parse_duration, parse_size};
-use crate::spec::{
-    ModuleSource, Retention, SmartModule, Stage, Topic, Topology, Transform, Window, WindowKind,
-};
+use crate::spec::{ModuleSource, Retention, SmartModule, Stage, Topic, Topology, Transform};
 
-/// Time between two updates where the topology says nothing.
-const DEFAULT_EVERY: Duration = Duration::from_millis(100);
-/// Below this, ticks would cost more than the updates are worth.
-const EVERY_MIN: Duration = Duration::from_millis(10);
 /// Above this, sums of times could overflow somewhere.
 const DURATION_MAX: Duration = Duration::from_secs(366 * 86_400);
 /// Partitions of a topic at most: each one is a task.
@@ -305,17 +301,19 @@ impl Check<'_> {
                 let message = format!("there is no SmartModule {:?} under `smartmodules`", uses.value);
                 self.problem(uses.referenced, message, help);
             }
-            if let Some(window) = &document.window
+            let place = document.window.as_ref().map(|window| window.referenced);
+            if let Some(place) = place.or(document.windows.as_ref().map(|windows| windows.referenced))
                 && index != last
             {
                 let message = "only the last transform of a stage can have a window".to_owned();
-                self.problem(window.referenced, message, None);
+                self.problem(place, message, None);
             }
-            let window = document.window.as_ref().and_then(|window| self.window(&window.value));
+            let (windows, idleness) = self.windows(document);
             transforms.push(Transform {
                 uses: uses.value.clone(),
                 with: self.parameters(&document.with),
-                windows: window.into_iter().collect(),
+                windows,
+                idleness,
             });
         }
         transforms
@@ -340,23 +338,6 @@ impl Check<'_> {
             parameters.insert(name.value.clone(), value.0.clone());
         }
         parameters
-    }
-
-    fn window(&mut self, window: &WindowDoc) -> Option<Window> {
-        let size = self.duration(&window.tumbling.size, Duration::from_millis(1));
-        let grace = match &window.grace {
-            Some(grace) => self.duration(grace, Duration::ZERO),
-            None => Some(Duration::ZERO),
-        };
-        let every = match &window.emit.every {
-            Some(every) => self.duration(every, EVERY_MIN),
-            None => Some(DEFAULT_EVERY),
-        };
-        if let Some(name) = &window.name {
-            self.name(name, "a window");
-        }
-        let name = window.name.as_ref().unwrap_or(&window.tumbling.size).value.clone();
-        Some(Window { name, kind: WindowKind::Tumbling { size: size? }, grace: grace?, every: every? })
     }
 }
 

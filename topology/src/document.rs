@@ -3,6 +3,7 @@
 use std::fmt;
 use std::marker::PhantomData;
 
+use serde::de::value::MapAccessDeserializer;
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_saphyr::Spanned;
 
@@ -129,16 +130,25 @@ pub(crate) struct TransformDoc {
     #[serde(default)]
     pub(crate) with: Entries<Scalar>,
     pub(crate) window: Option<Spanned<WindowDoc>>,
+    pub(crate) windows: Option<Spanned<Vec<Spanned<WindowDoc>>>>,
+    pub(crate) watermark: Option<Spanned<WatermarkDoc>>,
+}
+
+#[derive(serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct WatermarkDoc {
+    pub(crate) idleness: Option<Spanned<String>>,
 }
 
 #[derive(serde::Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct WindowDoc {
     pub(crate) name: Option<Spanned<String>>,
-    pub(crate) tumbling: TumblingDoc,
+    pub(crate) tumbling: Option<TumblingDoc>,
+    pub(crate) hopping: Option<HoppingDoc>,
+    pub(crate) session: Option<SessionDoc>,
     pub(crate) grace: Option<Spanned<String>>,
-    #[serde(default)]
-    pub(crate) emit: EmitDoc,
+    pub(crate) emit: Option<Spanned<EmitDoc>>,
 }
 
 #[derive(serde::Deserialize)]
@@ -147,8 +157,51 @@ pub(crate) struct TumblingDoc {
     pub(crate) size: Spanned<String>,
 }
 
-#[derive(Default, serde::Deserialize)]
+#[derive(serde::Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct EmitDoc {
-    pub(crate) every: Option<Spanned<String>>,
+pub(crate) struct HoppingDoc {
+    pub(crate) size: Spanned<String>,
+    pub(crate) advance: Spanned<String>,
+}
+
+#[derive(serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct SessionDoc {
+    pub(crate) gap: Spanned<String>,
+}
+
+/// `update`, `close`, or `{ every: 100ms }`.
+pub(crate) enum EmitDoc {
+    Named(String),
+    Every(Spanned<String>),
+}
+
+impl<'de> Deserialize<'de> for EmitDoc {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct EmitVisitor;
+
+        impl<'de> Visitor<'de> for EmitVisitor {
+            type Value = EmitDoc;
+
+            fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+                formatter.write_str("`update`, `close`, or `{ every: 100ms }`")
+            }
+
+            fn visit_str<E>(self, text: &str) -> Result<EmitDoc, E> {
+                Ok(EmitDoc::Named(text.to_owned()))
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<EmitDoc, A::Error> {
+                #[derive(serde::Deserialize)]
+                #[serde(deny_unknown_fields)]
+                struct Interval {
+                    every: Spanned<String>,
+                }
+                let Interval { every } = Interval::deserialize(MapAccessDeserializer::new(map))?;
+                Ok(EmitDoc::Every(every))
+            }
+        }
+
+        deserializer.deserialize_any(EmitVisitor)
+    }
 }

@@ -33,5 +33,7 @@ pub use control::{CHECKPOINT_KEY, PROGRESS_KEY, REJECT_KEY, RESYNC_KEY, TICK_KEY
 pub use engine::Engine;
 pub use modules::{FENCE, ModuleError, Modules};
 pub use problem::{Problem, SpecError};
-pub use spec::{ModuleSource, Retention, SmartModule, Stage, Topic, Topology, Transform, Window, WindowKind};
+pub use spec::{
+    Emit, ModuleSource, Retention, SmartModule, Stage, Topic, Topology, Transform, Window, WindowKind,
+};
 pub use status::{TaskState, TaskStatus};

@@ -8,7 +8,7 @@ use serde_json::json;
 
 use crate::checkpoint::Checkpoint;
 use crate::modules::{Resolved, hex_digest};
-use crate::spec::{Stage, Topology, Window, WindowKind};
+use crate::spec::{Stage, Topology};
 
 /// Time between two ticks, for a stage without windows of its own.
 const DEFAULT_EVERY: Duration = Duration::from_millis(100);
@@ -55,28 +55,11 @@ pub(crate) fn plan(topology: &Topology, modules: &BTreeMap<String, Resolved>) ->
 fn chain(stage: &Stage, modules: &BTreeMap<String, Resolved>) -> Vec<ChainModule> {
     let named =
         |uses: &str| modules.get(uses).map_or_else(|| uses.to_owned(), |found| found.cluster_name.clone());
-    let modules = stage.transforms.iter().map(|transform| {
-        let mut params = transform.with.clone();
-        if !transform.windows.is_empty() {
-            let windows: Vec<_> = transform.windows.iter().map(window_parameter).collect();
-            params.insert("ovation.windows".to_owned(), json!(windows).to_string());
-        }
-        ChainModule { name: named(&transform.uses), params }
-    });
+    let modules = stage
+        .transforms
+        .iter()
+        .map(|transform| ChainModule { name: named(&transform.uses), params: transform.parameters() });
     modules.collect()
-}
-
-fn window_parameter(window: &Window) -> serde_json::Value {
-    let ms = |duration: Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
-    match window.kind {
-        WindowKind::Tumbling { size } => json!({
-            "name": window.name,
-            "kind": "tumbling",
-            "size_ms": ms(size),
-            "grace_ms": ms(window.grace),
-            "every_ms": ms(window.every),
-        }),
-    }
 }
 
 /// What state depends on: the source, and every module with its parameters and windows. Not the modules' bytes: a module
@@ -87,8 +70,7 @@ fn config_hash(topology: &Topology, stage: &Stage) -> String {
         .iter()
         .map(|transform| {
             let module = topology.smartmodule(&transform.uses).map(|module| format!("{:?}", module.source));
-            let windows: Vec<_> = transform.windows.iter().map(window_parameter).collect();
-            json!({"module": module, "with": transform.with, "windows": windows})
+            json!({"module": module, "with": transform.parameters()})
         })
         .collect();
     let text = json!({"source": stage.source, "transforms": transforms}).to_string();
@@ -194,7 +176,7 @@ stages:
         assert_eq!(last["ovation.checkpoint.offset"], "70");
         assert_eq!(
             last["ovation.windows"],
-            r#"[{"every_ms":50,"grace_ms":2000,"kind":"tumbling","name":"10s","size_ms":10000}]"#
+            r#"[{"emit":{"update":{"every_ms":50}},"grace_ms":2000,"name":"10s","shape":{"tumbling":{"size_ms":10000}}}]"#
         );
     }
 

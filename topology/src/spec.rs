@@ -2,6 +2,8 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use serde_json::{Value, json};
+
 use crate::check;
 use crate::problem::SpecError;
 
@@ -84,19 +86,22 @@ pub struct Transform {
     pub with: BTreeMap<String, String>,
     /// Windows, for a SmartModule that counts in windows.
     pub windows: Vec<Window>,
+    /// How far stream time stays behind the clock where only ticks move it: how late the records of a source that is not
+    /// idle may be behind the clock without being taken for stragglers.
+    pub idleness: Duration,
 }
 
 /// A window definition.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Window {
-    /// Name, part of every result; the size as written if the topology gives none.
+    /// Name, part of every result; made of the times as written if the topology gives none.
     pub name: String,
     /// Shape and size.
     pub kind: WindowKind,
     /// How long a window waits for stragglers after its end, in stream time.
     pub grace: Duration,
-    /// Time between two updates of a window that changes.
-    pub every: Duration,
+    /// When results come.
+    pub emit: Emit,
 }
 
 /// Shape of a window.
@@ -108,6 +113,30 @@ pub enum WindowKind {
         /// Time that a window spans.
         size: Duration,
     },
+    /// Overlapping windows.
+    Hopping {
+        /// Time that a window spans.
+        size: Duration,
+        /// Time from one window's start to the next one's.
+        advance: Duration,
+    },
+    /// Windows that last while records keep coming.
+    Session {
+        /// Quiet time that ends a session.
+        gap: Duration,
+    },
+}
+
+/// When a window's results come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Emit {
+    /// Running results, and a final.
+    Update {
+        /// Least time between two updates.
+        every: Duration,
+    },
+    /// The final alone.
+    Close,
 }
 
 impl Topology {
@@ -142,8 +171,53 @@ impl Stage {
         std::iter::once(self.sink.as_str()).chain(self.dead_letter.as_deref())
     }
 
-    /// The smallest time between two updates of any window.
+    /// The smallest time between two updates of any window that has some.
     pub fn every(&self) -> Option<Duration> {
-        self.transforms.iter().flat_map(|transform| &transform.windows).map(|window| window.every).min()
+        let windows = self.transforms.iter().flat_map(|transform| &transform.windows);
+        windows.filter_map(Window::every).min()
     }
+}
+
+impl Window {
+    /// Least time between two updates; none where finals alone are emitted.
+    pub fn every(&self) -> Option<Duration> {
+        match self.emit {
+            Emit::Update { every } => Some(every),
+            Emit::Close => None,
+        }
+    }
+
+    /// The definition as a SmartModule gets it.
+    fn parameter(&self) -> Value {
+        let shape = match self.kind {
+            WindowKind::Tumbling { size } => json!({"tumbling": {"size_ms": ms(size)}}),
+            WindowKind::Hopping { size, advance } => {
+                json!({"hopping": {"size_ms": ms(size), "advance_ms": ms(advance)}})
+            }
+            WindowKind::Session { gap } => json!({"session": {"gap_ms": ms(gap)}}),
+        };
+        let emit = match self.emit {
+            Emit::Update { every } => json!({"update": {"every_ms": ms(every)}}),
+            Emit::Close => json!("close"),
+        };
+        json!({"name": self.name, "shape": shape, "grace_ms": ms(self.grace), "emit": emit})
+    }
+}
+
+impl Transform {
+    /// What the SmartModule is told, whichever task runs it: its own parameters, `ovation.windows` and
+    /// `ovation.idleness-ms`.
+    pub fn parameters(&self) -> BTreeMap<String, String> {
+        let mut parameters = self.with.clone();
+        if !self.windows.is_empty() {
+            let windows: Vec<Value> = self.windows.iter().map(Window::parameter).collect();
+            parameters.insert("ovation.windows".to_owned(), json!(windows).to_string());
+            parameters.insert("ovation.idleness-ms".to_owned(), ms(self.idleness).to_string());
+        }
+        parameters
+    }
+}
+
+fn ms(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }

@@ -34,14 +34,11 @@ struct AggregateWindow<'a> {
     #[serde(borrow)]
     name: Cow<'a, str>,
     start: i64,
-    end: i64,
 }
 
-/// Which window an update is about. Ordered by end: the first is the oldest.
+/// Which window an update is about: a session's end grows, so start and name tell windows apart. The first is the oldest.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct WindowKey {
-    /// End of the window, in ms since 1970, not part of it.
-    pub(super) end: i64,
     /// Start of the window, in ms since 1970.
     pub(super) start: i64,
     /// Name of the window definition, such as `10s`.
@@ -95,11 +92,7 @@ impl Update {
             place,
             room: aggregate.room.into(),
             is_final: aggregate.r#final,
-            window: WindowKey {
-                end: aggregate.window.end,
-                start: aggregate.window.start,
-                name: aggregate.window.name.into(),
-            },
+            window: WindowKey { start: aggregate.window.start, name: aggregate.window.name.into() },
             revision: aggregate.revision,
             retracted: aggregate.retracted,
             message: message.into(),

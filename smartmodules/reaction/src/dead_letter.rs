@@ -14,6 +14,9 @@ pub struct TaggedReject<'a> {
     /// The room, where it could be made out.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub room: Option<Cow<'a, str>>,
+    /// What it came too late for, if that is the reason.
+    #[serde(flatten, skip_serializing_if = "Option::is_none")]
+    pub late: Option<Late<'a>>,
     /// The event as received; base64 if [`TaggedReject::event_encoding`] says so.
     pub event: Cow<'a, str>,
     /// `base64` where the event is not UTF-8.
@@ -33,9 +36,27 @@ impl<'a> TaggedReject<'a> {
             reason: Cow::Borrowed(reason),
             detail: Cow::Borrowed(detail),
             room: room.map(Cow::Borrowed),
+            late: None,
             event,
             event_encoding,
         }
+    }
+}
+
+/// Windows that had closed before an event came.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Late<'a> {
+    /// Name of the definition.
+    pub window: Cow<'a, str>,
+    /// How many of its windows hold the event's time and had closed.
+    pub windows_missed: u64,
+}
+
+impl<'a> Late<'a> {
+    /// Too late for so many windows of a definition.
+    #[must_use]
+    pub fn new(window: &'a str, windows_missed: u64) -> Self {
+        Self { window: window.into(), windows_missed }
     }
 }
 

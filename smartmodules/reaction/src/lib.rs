@@ -13,7 +13,7 @@ mod reason;
 mod update;
 
 pub use canon::{SkinTones, canonical};
-pub use dead_letter::{DeadLetter, Source, TaggedReject};
+pub use dead_letter::{DeadLetter, Late, Source, TaggedReject};
 pub use event::{Event, Origin, Reaction, Rules, parse, room_is_valid};
 pub use limits::{
     COUNT_MAX, EVENT_BYTES_MAX, FUTURE_MS_DEFAULT, ID_BYTES_MAX, ROOM_BYTES_MAX, TIME_MS_MAX, USER_BYTES_MAX,

@@ -26,6 +26,9 @@ pub struct WindowUpdate<'a> {
     /// Whether this is the window's last result.
     #[serde(rename = "final")]
     pub last: bool,
+    /// The window has become part of a session that starts earlier: this is its last result, and it holds nothing.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub retracted: bool,
     /// Taps in the window.
     pub total: u64,
     /// Taps by emoji.
@@ -40,12 +43,12 @@ pub struct WindowUpdate<'a> {
     pub source: UpdateSource,
 }
 
-/// Names one window of a room.
+/// Names one window of a room: by definition and start, because a session's end grows.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct WindowRef<'a> {
     /// Name of the definition.
     pub name: Cow<'a, str>,
-    /// `tumbling`.
+    /// `tumbling`, `hopping` or `session`.
     pub kind: Cow<'a, str>,
     /// Start, ms since 1970.
     pub start: i64,
@@ -56,9 +59,9 @@ pub struct WindowRef<'a> {
 /// Cumulative counters of a room.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RoomTotals {
-    /// Taps that count in a window.
+    /// Taps that count in at least one window.
     pub reactions: u64,
-    /// Taps that came after their window had closed.
+    /// Taps, for each window that had closed before they came.
     pub late: u64,
     /// Taps of reactions whose id was known.
     pub duplicates: u64,

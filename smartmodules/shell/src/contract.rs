@@ -51,8 +51,23 @@ pub struct StageProgress {
     pub watermark: Option<i64>,
     /// Whether a change waits for stream time to move.
     pub dirty: bool,
-    /// Windows that are not final.
+    /// Keys and definitions with windows that are not final.
     pub open: usize,
+    /// Results that wait only for another record or tick.
+    pub backlog: usize,
+    /// How much it keeps.
+    pub state: StageState,
+}
+
+/// How much a stage keeps.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct StageState {
+    /// Keys with totals.
+    pub keys: usize,
+    /// Slices of windows that are not final.
+    pub windows: usize,
+    /// Ids in the dedup horizon.
+    pub ids: usize,
 }
 
 /// A record of the source topic, with its place.
@@ -127,11 +142,12 @@ pub struct Emit<'a> {
 }
 
 impl Emit<'_> {
-    /// Emits a result under a key; `write` gets its numbers and writes its JSON value.
-    pub fn result(&mut self, key: &str, write: impl FnOnce(&Numbering<'_>) -> Vec<u8>) {
+    /// Emits a result under a key; `write` gets its numbers and writes its JSON value. Answers its bytes.
+    pub fn result(&mut self, key: &str, write: impl FnOnce(&Numbering<'_>) -> Vec<u8>) -> usize {
         self.counters.seq += 1;
         let value = write(&self.numbering(self.counters.seq));
         self.out.push(self.delta.0, self.delta.1, Some(key.as_bytes()), &value);
+        key.len() + value.len()
     }
 
     /// Emits a dead letter; `write` gets its numbers and writes its JSON value.
@@ -161,8 +177,18 @@ struct Progress {
     stream_time: Option<i64>,
     dirty: bool,
     open: usize,
+    backlog: usize,
     seq: u64,
     reject_seq: u64,
+    state: State,
+}
+
+#[derive(Serialize)]
+struct State {
+    #[serde(flatten)]
+    kept: StageState,
+    /// Bytes of memory that the module has taken, which it never gives back.
+    bytes: usize,
 }
 
 #[derive(Serialize)]
@@ -358,12 +384,27 @@ impl<S: Stage> Contract<S> {
     }
 
     fn push_progress(&self, out: &mut Output, first: Option<i64>, offset_delta: i64) {
-        let StageProgress { stream_time, watermark, dirty, open } = self.stage.progress();
+        let StageProgress { stream_time, watermark, dirty, open, backlog, state } = self.stage.progress();
         let Counters { next, seq, reject_seq } = self.counters;
-        let progress = Progress { first, next, watermark, stream_time, dirty, open, seq, reject_seq };
+        let state = State { kept: state, bytes: memory_bytes() };
+        let progress =
+            Progress { first, next, watermark, stream_time, dirty, open, backlog, seq, reject_seq, state };
         if let Ok(value) = serde_json::to_vec(&progress) {
             out.push(offset_delta, 0, Some(PROGRESS_KEY.as_bytes()), &value);
         }
+    }
+}
+
+/// Memory of this module; nothing where it runs natively and shares its memory with others.
+fn memory_bytes() -> usize {
+    #[cfg(target_arch = "wasm32")]
+    {
+        const PAGE_BYTES: usize = 65_536;
+        core::arch::wasm32::memory_size::<0>() * PAGE_BYTES
+    }
+    #[cfg(not(target_arch = "wasm32"))]
+    {
+        0
     }
 }
 

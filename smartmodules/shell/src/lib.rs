@@ -23,7 +23,7 @@ pub mod exports;
 
 pub use batch::{Batch, DecodeError, RecordRef};
 pub use contract::{
-    CHECKPOINT_PIECE_BYTES_MAX, Contract, Emit, Numbering, SourceRecord, Stage, StageProgress,
+    CHECKPOINT_PIECE_BYTES_MAX, Contract, Emit, Numbering, SourceRecord, Stage, StageProgress, StageState,
 };
 pub use output::Output;
 pub use params::{ParamError, Params};

@@ -47,13 +47,14 @@ fn chain(modules: &[&[u8]], params: &[(&str, String)], lookback: bool) -> Result
 }
 
 fn reactions(extra: &[(&str, String)]) -> Chain {
-    let windows = r#"[{"name":"10s","kind":"tumbling","size_ms":10000,"grace_ms":2000,"every_ms":100}]"#;
+    let windows = r#"[{"name":"10s","shape":{"tumbling":{"size_ms":10000}},"grace_ms":2000,"emit":{"update":{"every_ms":100}}}]"#;
     let mut params = vec![
         ("ovation.stage", "reactions".to_owned()),
         ("ovation.epoch", "1".to_owned()),
         ("ovation.source", "emoji-events".to_owned()),
         ("ovation.partition", "0".to_owned()),
         ("ovation.config", "c0ffee".to_owned()),
+        ("ovation.idleness-ms", "0".to_owned()),
         ("ovation.windows", windows.to_owned()),
     ];
     params.extend_from_slice(extra);
@@ -374,7 +375,7 @@ fn a_resync_is_compare_and_set_and_is_not_stored() {
 
 #[test]
 fn words_are_counted_by_the_same_contract() {
-    let windows = r#"[{"name":"w","kind":"tumbling","size_ms":1000,"every_ms":0}]"#;
+    let windows = r#"[{"name":"w","shape":{"tumbling":{"size_ms":1000}},"emit":{"update":{"every_ms":0}}}]"#;
     let params = [("ovation.windows", windows.to_owned())];
     let mut chain = chain(&[ovation_wasm::WORD_COUNT], &params, false).expect("opens");
     let outs = chain.run(0, &[("page", "To be or not to be".to_owned()), ("\u{1}tick", tick(1_000).1)]);

@@ -36,6 +36,12 @@ impl Aggregate for Taps {
         }
     }
 
+    fn merge(&mut self, other: &Self) {
+        for (emoji, count) in &other.counts {
+            self.add(&Tap { emoji, count: *count });
+        }
+    }
+
     fn weight(tap: &Tap<'_>) -> u64 {
         tap.count
     }

@@ -3,10 +3,10 @@
 use std::borrow::Cow;
 
 use ovation_reaction::{
-    DeadLetter, Reason, RoomTotals, Source, TaggedReject, UpdateSource, WindowRef, WindowUpdate,
+    DeadLetter, Late, Reason, RoomTotals, Source, TaggedReject, UpdateSource, WindowRef, WindowUpdate,
 };
-use ovation_shell::{Emit, Numbering, Params, SourceRecord, Stage, StageProgress};
-use ovation_windowing::{DedupSettings, Update, Verdict, WindowKind, WindowSettings, Windows};
+use ovation_shell::{Emit, Numbering, Params, SourceRecord, Stage, StageProgress, StageState};
+use ovation_windowing::{DedupSettings, Emission, Shape, Update, Verdict, WindowSettings, Windows};
 use serde::Deserialize;
 
 use crate::Taps;
@@ -40,10 +40,9 @@ impl Stage for Window {
             Some(json) => serde_json::from_str(json).map_err(|error| format!("ovation.windows: {error}"))?,
             None => vec![WindowSettings {
                 name: "10s".to_owned(),
-                kind: WindowKind::Tumbling,
-                size_ms: 10_000,
+                shape: Shape::Tumbling { size_ms: 10_000 },
                 grace_ms: 2_000,
-                every_ms: 100,
+                emit: Emission::default(),
             }],
         };
         let bounds = DedupSettings::default();
@@ -55,7 +54,9 @@ impl Stage for Window {
                 .parse("dedup.ids", bounds.ids_max, "a number of ids")
                 .map_err(|error| error.to_string())?,
         };
-        let windows = Windows::new(settings, dedup).map_err(|error| error.to_string())?;
+        let idleness_ms =
+            params.parse("ovation.idleness-ms", 1_000, "milliseconds").map_err(|error| error.to_string())?;
+        let windows = Windows::new(settings, dedup, idleness_ms).map_err(|error| error.to_string())?;
         Ok(Self { windows })
     }
 
@@ -75,17 +76,20 @@ impl Stage for Window {
             }
         };
         match event.tick {
-            Some(time) => self.windows.advance(time, &mut |update| send(emit, &update)),
+            Some(time) => self.windows.tick(time, &mut |update| send(emit, &update)),
             None => self.react(&event, record, emit),
         }
     }
 
     fn progress(&self) -> StageProgress {
+        let size = self.windows.size();
         StageProgress {
             stream_time: self.windows.stream_time(),
             watermark: self.windows.watermark(),
             dirty: self.windows.is_dirty(),
             open: self.windows.open(),
+            backlog: self.windows.backlog(),
+            state: StageState { keys: size.keys, windows: size.windows, ids: size.ids },
         }
     }
 
@@ -106,10 +110,9 @@ impl Window {
         let id = (*event.id != format!("{partition}:{offset}")).then_some(event.id.as_ref());
         let verdict =
             self.windows.observe(&event.room, event.ts, id, &tap, &mut |update| send(emit, &update));
-        let late_for = match verdict {
+        let missed = match verdict {
             Verdict::Duplicate => return,
-            Verdict::Accepted { late_for } => late_for,
-            Verdict::Late => (0..self.windows.settings().len()).collect(),
+            Verdict::Counted { missed } => missed,
             Verdict::TooManyKeys => {
                 let detail = format!("this partition keeps totals for {} rooms", ovation_windowing::KEYS_MAX);
                 let reject =
@@ -119,11 +122,13 @@ impl Window {
                 return;
             }
         };
-        for index in late_for {
-            let name = &self.windows.settings()[index].name;
-            let detail = format!("window {name:?} of this time had closed; the watermark was past it");
+        for missed in missed {
+            let settings = &self.windows.settings()[missed.definition];
+            let (name, all) = (&settings.name, settings.windows_at(event.ts));
+            let detail =
+                format!("{} of {all} windows {name:?} that hold its time had closed", missed.windows);
             let reject = TaggedReject::new(Reason::Late.code(), &detail, Some(&event.room), record.value);
-            dead_letter(emit, reject);
+            dead_letter(emit, TaggedReject { late: Some(Late::new(name, missed.windows)), ..reject });
         }
     }
 
@@ -155,14 +160,11 @@ fn dead_letter(emit: &mut Emit<'_>, reject: TaggedReject<'_>) {
     });
 }
 
-fn send(emit: &mut Emit<'_>, update: &Update<'_, Taps>) {
-    emit.result(update.key, |numbers| json(numbers, update));
+fn send(emit: &mut Emit<'_>, update: &Update<'_, Taps>) -> usize {
+    emit.result(update.key, |numbers| json(numbers, update))
 }
 
 fn json(numbers: &Numbering<'_>, update: &Update<'_, Taps>) -> Vec<u8> {
-    let kind = match update.window.kind {
-        WindowKind::Tumbling => "tumbling",
-    };
     let counts = &update.aggregate.counts;
     let record = WindowUpdate {
         stage: numbers.stage.into(),
@@ -171,12 +173,13 @@ fn json(numbers: &Numbering<'_>, update: &Update<'_, Taps>) -> Vec<u8> {
         room: update.key.into(),
         window: WindowRef {
             name: update.window.name.as_str().into(),
-            kind: kind.into(),
+            kind: update.window.kind().into(),
             start: update.start_ms,
             end: update.end_ms,
         },
         revision: update.revision,
         last: update.last,
+        retracted: update.retracted,
         total: update.aggregate.total,
         counts: counts.iter().map(|(emoji, count)| (emoji.as_str().into(), *count)).collect(),
         users: None,

@@ -8,11 +8,15 @@
 #![forbid(unsafe_code)]
 
 mod aggregate;
+mod aligned;
 mod dedup;
+mod panes;
+mod series;
+mod sessions;
 mod settings;
 mod windows;
 
 pub use aggregate::Aggregate;
 pub use dedup::{Dedup, DedupSettings};
-pub use settings::{SettingsError, WindowKind, WindowSettings};
-pub use windows::{KEYS_MAX, Totals, Update, Verdict, Windows};
+pub use settings::{Emission, SettingsError, Shape, WindowSettings};
+pub use windows::{DUE_BYTES_PER_RECORD, KEYS_MAX, Missed, StateSize, Totals, Update, Verdict, Windows};

@@ -1,22 +1,32 @@
-//! The windows of a task: assignment, stream time, emission, finals, checkpoint.
+//! The windows of a task: stream time, counting, emission, finals, checkpoint.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
 use crate::dedup::DedupState;
+use crate::series::{Part, Series};
 use crate::{Aggregate, Dedup, DedupSettings, SettingsError, WindowSettings};
 
 /// Most keys (rooms) that one task keeps totals for. A key past it is refused, never evicted: an evicted
 /// key would lose the cumulative totals that prove its windows.
 pub const KEYS_MAX: usize = 100_000;
 
+/// Bytes of due results after which a record or tick lets the rest wait for the next one. What is due at one time can be far
+/// more than one answer of a module may hold; bounded by the record and not by the call, it comes in the same order whatever
+/// the batches.
+pub const DUE_BYTES_PER_RECORD: usize = 8 * 1024;
+
+/// Up to this many results that wait are counted.
+const BACKLOG_COUNTED_MAX: usize = 10_000;
+
 /// Cumulative counters of one key since the epoch.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Totals {
-    /// Weight (taps) counted in windows, or late in one definition only.
+    /// Weight (taps) counted in at least one window.
     pub accepted: u64,
-    /// Weight (taps) that came after its window had closed, per definition.
+    /// Weight (taps) times the windows that had closed before it came, over all definitions.
     pub late: u64,
     /// Weight (taps) of records whose id was known.
     pub duplicates: u64,
@@ -24,16 +34,23 @@ pub struct Totals {
     pub rejected: u64,
 }
 
+/// Windows of one definition that a record came too late for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Missed {
+    /// Index of the definition.
+    pub definition: usize,
+    /// How many of its windows hold the record's time and had closed.
+    pub windows: u64,
+}
+
 /// What became of a record.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Verdict {
-    /// It is in the windows it belongs to; `late_for` names the definitions that had closed theirs.
-    Accepted {
-        /// Indices of the definitions for which it came too late.
-        late_for: Vec<usize>,
+    /// It is in the windows it belongs to, but for those that it missed.
+    Counted {
+        /// What it came too late for; empty for most.
+        missed: Vec<Missed>,
     },
-    /// It came too late for every definition.
-    Late,
     /// Its id was seen within the horizon.
     Duplicate,
     /// The task has [`KEYS_MAX`] keys already.
@@ -47,60 +64,72 @@ pub struct Update<'a, A> {
     pub key: &'a str,
     /// The definition.
     pub window: &'a WindowSettings,
-    /// Start of the window, ms.
+    /// Start of the window, ms. Key, definition and start name a window.
     pub start_ms: i64,
-    /// End of the window (exclusive), ms.
+    /// End of the window (exclusive), ms. A session's end grows.
     pub end_ms: i64,
     /// 1 for the first update of this window, and so on.
     pub revision: u64,
     /// Whether this is the window's last result.
     pub last: bool,
+    /// Whether the window has become part of a session that starts earlier: then this is its last result, and empty.
+    pub retracted: bool,
     /// What the window holds.
     pub aggregate: &'a A,
     /// The key's totals at this point.
     pub totals: Totals,
 }
 
-#[derive(Debug, Default, Serialize, Deserialize)]
-#[serde(bound = "")]
-struct Open<A: Aggregate> {
-    aggregate: A,
-    revision: u64,
-    /// Stream time of the last update; none before the first.
-    emitted_at: Option<i64>,
-    dirty: bool,
+/// How much a task keeps.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct StateSize {
+    /// Keys with totals.
+    pub keys: usize,
+    /// Panes and sessions of windows that are not final.
+    pub windows: usize,
+    /// Ids in the dedup horizon.
+    pub ids: usize,
 }
 
-/// A window's place: start, then index of its definition. Ordered so that a key's windows are in order of time.
-type Place = (i64, usize);
-
-#[derive(Debug, Default, Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize)]
 #[serde(bound = "")]
 struct KeyState<A: Aggregate> {
     totals: Totals,
-    #[serde(with = "places")]
-    open: BTreeMap<Place, Open<A>>,
+    /// By definition; none while it has no open window.
+    series: Vec<Option<Series<A>>>,
 }
+
+/// A time, and the key and definition that something is to be done for then.
+type Entry = (i64, Arc<str>, usize);
 
 /// The windows of one task over one source partition.
 #[derive(Debug)]
 pub struct Windows<A: Aggregate> {
     settings: Vec<WindowSettings>,
     dedup_settings: DedupSettings,
+    idleness_ms: i64,
     stream_time: Option<i64>,
-    keys: BTreeMap<String, KeyState<A>>,
+    /// Largest record or tick time: what updates are paced by. Ticks move it at once, stream time only after quiet.
+    clock: i64,
+    /// Time of the first tick since a record was counted.
+    quiet_since: Option<i64>,
+    keys: BTreeMap<Arc<str>, KeyState<A>>,
     dedup: Dedup,
-    /// Open windows by the stream time that closes them.
-    closing: BTreeSet<(i64, String, Place)>,
-    /// Dirty windows by the stream time that lets them emit.
-    due: BTreeSet<(i64, String, Place)>,
+    /// Panes and sessions in all.
+    parts: usize,
+    /// Each series with open windows, by the stream time that closes the next one.
+    closing: BTreeSet<Entry>,
+    /// Each series that has changed, by the time that lets it emit.
+    due: BTreeSet<Entry>,
 }
 
 #[derive(Serialize)]
 #[serde(bound = "")]
 struct StateRef<'a, A: Aggregate> {
     stream_time: Option<i64>,
-    keys: &'a BTreeMap<String, KeyState<A>>,
+    clock: i64,
+    quiet_since: Option<i64>,
+    keys: BTreeMap<&'a str, &'a KeyState<A>>,
     dedup: DedupState,
 }
 
@@ -108,23 +137,34 @@ struct StateRef<'a, A: Aggregate> {
 #[serde(bound = "")]
 struct State<A: Aggregate> {
     stream_time: Option<i64>,
+    clock: i64,
+    quiet_since: Option<i64>,
     keys: BTreeMap<String, KeyState<A>>,
     dedup: DedupState,
 }
 
 impl<A: Aggregate> Windows<A> {
-    /// Empty windows.
+    /// Empty windows. Ticks move stream time once no record was counted for `idleness_ms`, by the ticks' own times: a source
+    /// whose records lag behind the clock is not made late by ticks while it talks.
     ///
     /// # Errors
     /// If a definition cannot work.
-    pub fn new(settings: Vec<WindowSettings>, dedup_settings: DedupSettings) -> Result<Self, SettingsError> {
+    pub fn new(
+        settings: Vec<WindowSettings>,
+        dedup_settings: DedupSettings,
+        idleness_ms: i64,
+    ) -> Result<Self, SettingsError> {
         WindowSettings::check(&settings)?;
         Ok(Self {
             settings,
             dedup_settings,
+            idleness_ms: idleness_ms.clamp(0, WindowSettings::TIME_MS_MAX),
             stream_time: None,
+            clock: i64::MIN,
+            quiet_since: None,
             keys: BTreeMap::new(),
             dedup: Dedup::default(),
+            parts: 0,
             closing: BTreeSet::new(),
             due: BTreeSet::new(),
         })
@@ -136,29 +176,47 @@ impl<A: Aggregate> Windows<A> {
         &self.settings
     }
 
-    /// Largest record or tick time seen, ms.
+    /// Largest time seen, of a record or of a tick after quiet, ms.
     #[must_use]
     pub fn stream_time(&self) -> Option<i64> {
         self.stream_time
     }
 
-    /// Stream time less the largest grace: no record below it can be counted in any definition.
+    /// Stream time less the largest grace: no record below it can be counted in any definition, but for windows that end
+    /// after it.
     #[must_use]
     pub fn watermark(&self) -> Option<i64> {
         let grace_ms = self.settings.iter().map(|window| window.grace_ms).max().unwrap_or(0);
         self.stream_time.map(|time| time.saturating_sub(grace_ms))
     }
 
-    /// Whether a change waits for stream time to move before it is emitted.
+    /// Whether a change waits for time to move before it is emitted.
     #[must_use]
     pub fn is_dirty(&self) -> bool {
         !self.due.is_empty()
     }
 
-    /// How many windows are not final yet.
+    /// Keys and definitions with windows that are not final yet.
     #[must_use]
     pub fn open(&self) -> usize {
         self.closing.len()
+    }
+
+    /// How many series have results that could be emitted now, and wait only for another record or tick; counted up to
+    /// 10,000.
+    #[must_use]
+    pub fn backlog(&self) -> usize {
+        let ready = |entries: &BTreeSet<Entry>, now: i64| {
+            entries.iter().take_while(|entry| entry.0 <= now).take(BACKLOG_COUNTED_MAX).count()
+        };
+        let closing = self.stream_time.map_or(0, |now| ready(&self.closing, now));
+        (closing + ready(&self.due, self.clock)).min(BACKLOG_COUNTED_MAX)
+    }
+
+    /// How much is kept.
+    #[must_use]
+    pub fn size(&self) -> StateSize {
+        StateSize { keys: self.keys.len(), windows: self.parts, ids: self.dedup.len() }
     }
 
     /// Totals of a key, if it is known.
@@ -167,16 +225,17 @@ impl<A: Aggregate> Windows<A> {
         self.keys.get(key).map(|state| state.totals)
     }
 
-    /// Feeds one record: its key, its time, its id (none: never a duplicate) and what it adds.
+    /// Feeds one record: its key, its time, its id (none: never a duplicate) and what it adds. `emit` answers the bytes
+    /// that it made of a result.
     ///
-    /// Stream time moves first, so finals and due updates of other windows come before this record's own.
+    /// Stream time moves first, so finals come before the record is counted, and updates after.
     pub fn observe(
         &mut self,
         key: &str,
         time_ms: i64,
         id: Option<&str>,
         item: &A::Item<'_>,
-        emit: &mut impl FnMut(Update<'_, A>),
+        emit: &mut impl FnMut(Update<'_, A>) -> usize,
     ) -> Verdict {
         if !self.keys.contains_key(key) && self.keys.len() >= KEYS_MAX {
             return Verdict::TooManyKeys;
@@ -186,53 +245,41 @@ impl<A: Aggregate> Windows<A> {
         if let Some(id) = id
             && !self.dedup.insert(self.dedup_settings, now, Dedup::hash(key, id))
         {
-            self.key_state(key).totals.duplicates += weight;
+            let known = self.known(key);
+            self.state(&known).totals.duplicates += weight;
             return Verdict::Duplicate;
         }
-        self.advance(time_ms, emit);
-
-        let late_for: Vec<usize> = (0..self.settings.len())
-            .filter(|&index| {
-                let window = &self.settings[index];
-                window.closes_at(window.start_of(time_ms)) <= now
-            })
-            .collect();
-        let late_for_all = late_for.len() == self.settings.len();
-        let totals = &mut self.key_state(key).totals;
-        totals.late += weight * late_for.len() as u64;
-        if late_for_all {
-            return Verdict::Late;
-        }
-        totals.accepted += weight;
-        for index in 0..self.settings.len() {
-            if !late_for.contains(&index) {
-                self.add(key, (self.settings[index].start_of(time_ms), index), item, now, emit);
-            }
-        }
-        Verdict::Accepted { late_for }
+        self.stream_time = Some(now);
+        self.clock = self.clock.max(time_ms);
+        let mut bytes = 0;
+        self.close_due(now, &mut bytes, emit);
+        let missed = self.count(key, time_ms, item, now, emit);
+        self.update_due(now, &mut bytes, emit);
+        Verdict::Counted { missed }
     }
 
     /// Counts a record of this key as refused; the empty key stands for records whose key is unknown.
     pub fn reject(&mut self, key: &str) {
         if self.keys.contains_key(key) || self.keys.len() < KEYS_MAX {
-            self.key_state(key).totals.rejected += 1;
+            let known = self.known(key);
+            self.state(&known).totals.rejected += 1;
         }
     }
 
-    /// Moves stream time, which closes windows and lets due updates out. A time in the past does nothing.
-    pub fn advance(&mut self, time_ms: i64, emit: &mut impl FnMut(Update<'_, A>)) {
-        if self.stream_time.is_some_and(|now| now >= time_ms) {
-            return;
+    /// Takes a tick: the clock was at `time_ms`. Lets due updates out, what waits, and after quiet the finals. A time in the
+    /// past moves nothing, and 0 stands for no time at all.
+    pub fn tick(&mut self, time_ms: i64, emit: &mut impl FnMut(Update<'_, A>) -> usize) {
+        if time_ms > 0 {
+            self.clock = self.clock.max(time_ms);
+            let quiet_since = *self.quiet_since.get_or_insert(time_ms);
+            if time_ms.saturating_sub(quiet_since) >= self.idleness_ms {
+                self.stream_time = Some(self.stream_time.map_or(time_ms, |now| now.max(time_ms)));
+            }
         }
-        self.stream_time = Some(time_ms);
-        while self.closing.first().is_some_and(|(at, _, _)| *at <= time_ms) {
-            let Some((_, key, place)) = self.closing.pop_first() else { break };
-            self.close(&key, place, emit);
-        }
-        while self.due.first().is_some_and(|(at, _, _)| *at <= time_ms) {
-            let Some((_, key, place)) = self.due.pop_first() else { break };
-            self.emit_update(&key, place, time_ms, emit);
-        }
+        let Some(now) = self.stream_time else { return };
+        let mut bytes = 0;
+        self.close_due(now, &mut bytes, emit);
+        self.update_due(now, &mut bytes, emit);
     }
 
     /// The whole state as JSON: what [`Windows::restore`] takes.
@@ -242,7 +289,9 @@ impl<A: Aggregate> Windows<A> {
     pub fn save(&self) -> Result<String, serde_json::Error> {
         serde_json::to_string(&StateRef {
             stream_time: self.stream_time,
-            keys: &self.keys,
+            clock: self.clock,
+            quiet_since: self.quiet_since,
+            keys: self.keys.iter().map(|(key, state)| (&**key, state)).collect(),
             dedup: self.dedup.save(),
         })
     }
@@ -250,125 +299,183 @@ impl<A: Aggregate> Windows<A> {
     /// Replaces the state by a saved one of the same definitions.
     ///
     /// # Errors
-    /// If the text is not a state, or names a definition that is not there.
+    /// If the text is not a state of these definitions.
     pub fn restore(&mut self, state: &str) -> Result<(), String> {
         let state: State<A> = serde_json::from_str(state).map_err(|error| error.to_string())?;
-        self.closing.clear();
-        self.due.clear();
-        for (key, key_state) in &state.keys {
-            for (&place, open) in &key_state.open {
-                let window =
-                    self.settings.get(place.1).ok_or("the state names an unknown window definition")?;
-                self.closing.insert((window.closes_at(place.0), key.clone(), place));
-                if open.dirty {
-                    self.due.insert((due_at(window, open.emitted_at), key.clone(), place));
-                }
+        let dedup = Dedup::restore(&state.dedup).ok_or("the dedup horizon is damaged")?;
+        let (mut closing, mut due, mut parts) = (BTreeSet::new(), BTreeSet::new(), 0);
+        let mut keys = BTreeMap::new();
+        for (key, state) in state.keys {
+            let key: Arc<str> = key.into();
+            if state.series.len() > self.settings.len() {
+                return Err("the state has more window definitions than the stage".to_owned());
             }
+            for (definition, (series, settings)) in state.series.iter().zip(&self.settings).enumerate() {
+                let Some(series) = series else { continue };
+                parts += series.parts();
+                closing.extend(series.closes_at(settings).map(|at| (at, Arc::clone(&key), definition)));
+                due.extend(series.due_at(settings).map(|at| (at, Arc::clone(&key), definition)));
+            }
+            keys.insert(key, state);
         }
-        self.dedup = Dedup::restore(&state.dedup).ok_or("the dedup horizon is damaged")?;
-        self.stream_time = state.stream_time;
-        self.keys = state.keys;
+        (self.closing, self.due, self.parts, self.keys, self.dedup) = (closing, due, parts, keys, dedup);
+        (self.stream_time, self.clock, self.quiet_since) =
+            (state.stream_time, state.clock, state.quiet_since);
         Ok(())
     }
 
-    fn key_state(&mut self, key: &str) -> &mut KeyState<A> {
-        // Two look-ups for a known key beat an allocation of the key for each record.
-        if !self.keys.contains_key(key) {
-            self.keys.insert(key.to_owned(), KeyState { totals: Totals::default(), open: BTreeMap::new() });
+    /// The key as it is kept; makes it known.
+    fn known(&mut self, key: &str) -> Arc<str> {
+        if let Some((known, _)) = self.keys.get_key_value(key) {
+            return Arc::clone(known);
         }
-        self.keys.get_mut(key).expect("inserted above")
+        let known: Arc<str> = key.into();
+        self.keys.insert(Arc::clone(&known), KeyState { totals: Totals::default(), series: Vec::new() });
+        known
     }
 
-    fn add(
+    fn state(&mut self, known: &Arc<str>) -> &mut KeyState<A> {
+        self.keys.get_mut(known).expect("`known` has made it")
+    }
+
+    /// Adds a record to the windows of every definition.
+    fn count(
         &mut self,
         key: &str,
-        place: Place,
+        time_ms: i64,
         item: &A::Item<'_>,
         now: i64,
-        emit: &mut impl FnMut(Update<'_, A>),
-    ) {
-        let settings = &self.settings[place.1];
-        let closes_at = settings.closes_at(place.0);
-        let state = self.keys.get_mut(key).expect("the caller made the key");
-        let open = state.open.entry(place).or_insert_with(|| {
-            self.closing.insert((closes_at, key.to_owned(), place));
-            Open { aggregate: A::default(), revision: 0, emitted_at: None, dirty: false }
-        });
-        open.aggregate.add(item);
-        if open.dirty {
-            return;
+        emit: &mut impl FnMut(Update<'_, A>) -> usize,
+    ) -> Vec<Missed> {
+        let key = self.known(key);
+        let weight = A::weight(item);
+        let (mut missed, mut counted) = (Vec::new(), false);
+        for definition in 0..self.settings.len() {
+            // What waits for its turn is complete: this record must not get into it.
+            while self.place(&key, definition).closing.is_some_and(|at| at <= now) {
+                self.close(&key, definition, emit);
+            }
+            let before = self.place(&key, definition);
+            let settings = &self.settings[definition];
+            let Some(state) = self.keys.get_mut(&key) else { continue };
+            if state.series.len() <= definition {
+                state.series.resize_with(definition + 1, || None);
+            }
+            let series = state.series[definition].get_or_insert_with(|| Series::new(settings));
+            let totals = state.totals;
+            let mut retract = |part: Part<'_, A>| {
+                emit(part.named(&key, settings, totals));
+            };
+            let added = series.add(settings, time_ms, item, now, &mut retract);
+            if series.is_empty() {
+                state.series[definition] = None;
+            }
+            if added.missed > 0 {
+                state.totals.late += weight * added.missed;
+                missed.push(Missed { definition, windows: added.missed });
+            }
+            counted |= added.counted;
+            self.parts = self.parts.saturating_add_signed(added.parts as isize);
+            self.moved(&key, definition, before);
         }
-        open.dirty = true;
-        let due = due_at(settings, open.emitted_at);
-        if due <= now {
-            self.emit_update(key, place, now, emit);
-        } else {
-            self.due.insert((due, key.to_owned(), place));
+        if counted {
+            self.state(&key).totals.accepted += weight;
+            self.quiet_since = None;
+        }
+        missed
+    }
+
+    /// Finals, in the order of the times that close them.
+    fn close_due(&mut self, now: i64, bytes: &mut usize, emit: &mut impl FnMut(Update<'_, A>) -> usize) {
+        while *bytes < DUE_BYTES_PER_RECORD {
+            let Some((at, key, definition)) = self.closing.first().cloned() else { return };
+            if at > now {
+                return;
+            }
+            *bytes += self.close(&key, definition, emit);
         }
     }
 
-    fn emit_update(&mut self, key: &str, place: Place, now: i64, emit: &mut impl FnMut(Update<'_, A>)) {
-        let window = &self.settings[place.1];
-        let Some(state) = self.keys.get_mut(key) else { return };
-        let Some(open) = state.open.get_mut(&place) else { return };
-        open.dirty = false;
-        open.emitted_at = Some(now);
-        open.revision += 1;
-        emit(Update {
-            key,
-            window,
-            start_ms: place.0,
-            end_ms: place.0 + window.size_ms,
-            revision: open.revision,
-            last: false,
-            aggregate: &open.aggregate,
-            totals: state.totals,
-        });
+    /// Updates, in the order of the times that let them out; not while a final waits, which goes first.
+    fn update_due(&mut self, now: i64, bytes: &mut usize, emit: &mut impl FnMut(Update<'_, A>) -> usize) {
+        while *bytes < DUE_BYTES_PER_RECORD && self.closing.first().is_none_or(|entry| entry.0 > now) {
+            let Some((at, key, definition)) = self.due.first().cloned() else { return };
+            if at > self.clock {
+                return;
+            }
+            let before = self.place(&key, definition);
+            let (settings, clock) = (&self.settings[definition], self.clock);
+            let Some(state) = self.keys.get_mut(&key) else { return };
+            let totals = state.totals;
+            if let Some(series) = &mut state.series[definition] {
+                let mut send = |part: Part<'_, A>| *bytes += emit(part.named(&key, settings, totals));
+                series.update(settings, clock, &mut send);
+            }
+            self.moved(&key, definition, before);
+        }
     }
 
-    fn close(&mut self, key: &str, place: Place, emit: &mut impl FnMut(Update<'_, A>)) {
-        let window = &self.settings[place.1];
-        let Some(state) = self.keys.get_mut(key) else { return };
-        let Some(open) = state.open.remove(&place) else { return };
-        if open.dirty {
-            self.due.remove(&(due_at(window, open.emitted_at), key.to_owned(), place));
+    /// Emits the final of a series' next window; answers its bytes.
+    fn close(
+        &mut self,
+        key: &Arc<str>,
+        definition: usize,
+        emit: &mut impl FnMut(Update<'_, A>) -> usize,
+    ) -> usize {
+        let before = self.place(key, definition);
+        let settings = &self.settings[definition];
+        let Some(state) = self.keys.get_mut(key) else { return 0 };
+        let totals = state.totals;
+        let mut bytes = 0;
+        if let Some(series) = &mut state.series[definition] {
+            let mut send = |part: Part<'_, A>| bytes += emit(part.named(key, settings, totals));
+            let closed = series.close_next(settings, &mut send);
+            self.parts = self.parts.saturating_sub(closed.parts);
+            if series.is_empty() {
+                state.series[definition] = None;
+            }
         }
-        emit(Update {
-            key,
-            window,
-            start_ms: place.0,
-            end_ms: place.0 + window.size_ms,
-            revision: open.revision + 1,
-            last: true,
-            aggregate: &open.aggregate,
-            totals: state.totals,
-        });
+        self.moved(key, definition, before);
+        bytes
+    }
+
+    /// Where a series stands in the two orders.
+    fn place(&self, key: &Arc<str>, definition: usize) -> Place {
+        let settings = &self.settings[definition];
+        match self.keys.get(key).and_then(|state| state.series.get(definition)) {
+            Some(Some(series)) => Place { closing: series.closes_at(settings), due: series.due_at(settings) },
+            _ => Place::default(),
+        }
+    }
+
+    /// Puts the two orders right after a series has changed.
+    fn moved(&mut self, key: &Arc<str>, definition: usize, before: Place) {
+        let after = self.place(key, definition);
+        for (entries, before, after) in
+            [(&mut self.closing, before.closing, after.closing), (&mut self.due, before.due, after.due)]
+        {
+            if before == after {
+                continue;
+            }
+            if let Some(at) = before {
+                entries.remove(&(at, Arc::clone(key), definition));
+            }
+            if let Some(at) = after {
+                entries.insert((at, Arc::clone(key), definition));
+            }
+        }
     }
 }
 
-/// Stream time at which a dirty window may emit: at once if it never did.
-fn due_at(window: &WindowSettings, emitted_at: Option<i64>) -> i64 {
-    emitted_at.map_or(i64::MIN, |at| at.saturating_add(window.every_ms))
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+struct Place {
+    closing: Option<i64>,
+    due: Option<i64>,
 }
 
-/// JSON has no tuple keys: open windows are a list of (place, window).
-mod places {
-    use std::collections::BTreeMap;
-
-    use serde::{Deserialize, Deserializer, Serializer};
-
-    use super::{Aggregate, Open, Place};
-
-    pub(super) fn serialize<A: Aggregate, S: Serializer>(
-        open: &BTreeMap<Place, Open<A>>,
-        serializer: S,
-    ) -> Result<S::Ok, S::Error> {
-        serializer.collect_seq(open)
-    }
-
-    pub(super) fn deserialize<'de, A: Aggregate, D: Deserializer<'de>>(
-        deserializer: D,
-    ) -> Result<BTreeMap<Place, Open<A>>, D::Error> {
-        Vec::<(Place, Open<A>)>::deserialize(deserializer).map(|list| list.into_iter().collect())
+impl<'a, A> Part<'a, A> {
+    fn named(self, key: &'a str, window: &'a WindowSettings, totals: Totals) -> Update<'a, A> {
+        let Part { start_ms, end_ms, revision, last, retracted, aggregate } = self;
+        Update { key, window, start_ms, end_ms, revision, last, retracted, aggregate, totals }
     }
 }

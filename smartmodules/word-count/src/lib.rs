@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use ovation_shell::{Emit, Params, SourceRecord, Stage, StageProgress};
+use ovation_shell::{Emit, Params, SourceRecord, Stage, StageProgress, StageState};
 use ovation_windowing::{Aggregate, DedupSettings, Update, WindowSettings, Windows};
 use serde::{Deserialize, Serialize};
 
@@ -17,6 +17,12 @@ impl Aggregate for Words {
     fn add(&mut self, text: &&str) {
         for word in text.split_whitespace() {
             *self.0.entry(word.to_lowercase()).or_default() += 1;
+        }
+    }
+
+    fn merge(&mut self, other: &Self) {
+        for (word, count) in &other.0 {
+            *self.0.entry(word.clone()).or_default() += count;
         }
     }
 
@@ -41,7 +47,10 @@ impl Stage for WordCount {
         let windows = params.get("ovation.windows").ok_or("a window is needed")?;
         let settings: Vec<WindowSettings> =
             serde_json::from_str(windows).map_err(|error| format!("ovation.windows: {error}"))?;
-        let windows = Windows::new(settings, DedupSettings::default()).map_err(|error| error.to_string())?;
+        let idleness_ms =
+            params.parse("ovation.idleness-ms", 0, "milliseconds").map_err(|error| error.to_string())?;
+        let windows = Windows::new(settings, DedupSettings::default(), idleness_ms)
+            .map_err(|error| error.to_string())?;
         Ok(Self { windows })
     }
 
@@ -51,15 +60,15 @@ impl Stage for WordCount {
                 serde_json::to_vec(&serde_json::json!({
                     "stage": numbers.stage, "epoch": numbers.epoch, "seq": numbers.seq,
                     "key": update.key, "start": update.start_ms, "revision": update.revision,
-                    "final": update.last, "words": update.aggregate.0,
+                    "final": update.last, "retracted": update.retracted, "words": update.aggregate.0,
                     "source": { "partition": numbers.partition, "offset": numbers.offset },
                 }))
                 .unwrap_or_default()
-            });
+            })
         };
         if record.is_tick() {
             if let Ok(Tick { tick }) = serde_json::from_slice(record.value) {
-                self.windows.advance(tick, &mut send);
+                self.windows.tick(tick, &mut send);
             }
             return;
         }
@@ -80,11 +89,14 @@ impl Stage for WordCount {
     }
 
     fn progress(&self) -> StageProgress {
+        let size = self.windows.size();
         StageProgress {
             stream_time: self.windows.stream_time(),
             watermark: self.windows.watermark(),
             dirty: self.windows.is_dirty(),
             open: self.windows.open(),
+            backlog: self.windows.backlog(),
+            state: StageState { keys: size.keys, windows: size.windows, ids: size.ids },
         }
     }
 
