@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use ovation_topology::{ModuleSource, Topology, WindowKind};
+use ovation_topology::{Emit, ModuleSource, Topology, WindowKind};
 
 const WORDS: &str = "\
 name: words
@@ -157,6 +157,78 @@ fn each_mistake_is_named_with_its_place() {
     for (from, to, expected) in cases {
         let said = complaint(from, to);
         assert!(said.contains(expected), "{to:?} gave:\n{said}\nwithout:\n{expected}");
+    }
+}
+
+/// The topology with another way to say which windows there are.
+fn with_windows(yaml: &str) -> String {
+    let window = WORDS.split_once("        window:\n").unwrap();
+    let after = window.1.split_once("    sink:").unwrap().1;
+    format!("{}{yaml}    sink:{after}", window.0)
+}
+
+#[test]
+fn a_stage_counts_in_windows_of_several_shapes() {
+    let text = with_windows(
+        "        windows:
+          - { tumbling: { size: 10s }, emit: { every: 50ms } }
+          - { hopping: { size: 1m, advance: 10s }, grace: 2s, emit: close }
+          - { name: rush, session: { gap: 30s }, emit: update }
+        watermark: { idleness: 3s }
+",
+    );
+    let topology = Topology::parse("words.yaml", &text).unwrap();
+    let transform = &topology.stages[0].transforms[1];
+    let secs = Duration::from_secs;
+    let said: Vec<_> =
+        transform.windows.iter().map(|window| (window.name.as_str(), window.kind, window.emit)).collect();
+    let update = |ms| Emit::Update { every: Duration::from_millis(ms) };
+    assert_eq!(
+        said,
+        [
+            ("10s", WindowKind::Tumbling { size: secs(10) }, update(50)),
+            ("1m-every-10s", WindowKind::Hopping { size: secs(60), advance: secs(10) }, Emit::Close),
+            ("rush", WindowKind::Session { gap: secs(30) }, update(100)),
+        ]
+    );
+    assert_eq!((transform.idleness, topology.stages[0].every()), (secs(3), Some(Duration::from_millis(50))));
+    let parameters = transform.parameters();
+    assert_eq!(parameters["ovation.idleness-ms"], "3000");
+    assert!(
+        parameters["ovation.windows"].contains(
+            r#"{"emit":"close","grace_ms":2000,"name":"1m-every-10s","shape":{"hopping":{"advance_ms":10000,"size_ms":60000}}}"#
+        ),
+        "{parameters:?}"
+    );
+}
+
+#[test]
+fn windows_that_cannot_work_are_told_apart() {
+    let cases = [
+        ("window: { grace: 2s }", "a window is one of `tumbling`, `hopping` and `session`"),
+        (
+            "window: { tumbling: { size: 1s }, session: { gap: 1s } }",
+            "a window is one of `tumbling`, `hopping`",
+        ),
+        ("window: { hopping: { size: 1s, advance: 2s } }", "leaves time that no window holds"),
+        ("window: { hopping: { size: 1h, advance: 7ms } }", "would be kept in 3600000 slices of time"),
+        ("window: { hopping: { size: 1s } }", "the key \"advance\" is missing"),
+        ("window: { tumbling: { size: 1s }, emit: never }", "\"never\" is no way to emit"),
+        ("window: { tumbling: { size: 1s }, emit: { each: 1s } }", "unknown key \"each\""),
+        ("windows: []", "a stage has 1 to 16 windows, not 0"),
+        (
+            "windows: [{ tumbling: { size: 1s } }, { tumbling: { size: 1s } }]",
+            "two windows of this stage are named \"1s\"",
+        ),
+        ("window: { tumbling: { size: 1s } }\n        windows: []", "either `window` or `windows`"),
+        ("watermark: { idleness: 1s }", "a `watermark` needs a `window` beside it"),
+        ("window: { tumbling: { size: 1s } }\n        watermark: { idleness: x }", "\"x\" is not a duration"),
+    ];
+    for (windows, expected) in cases {
+        let error =
+            Topology::parse("words.yaml", &with_windows(&format!("        {windows}\n"))).unwrap_err();
+        let said = error.to_string();
+        assert!(said.contains(expected), "{windows:?} gave:\n{said}\nwithout:\n{expected}");
     }
 }
 

@@ -128,23 +128,25 @@ fn taps_become_updates_and_a_final() {
     assert_eq!(results.len(), 2, "one at once, one when 100 ms have passed: {outs:?}");
     assert_eq!(results[0]["counts"], json!({"🔥": 2}));
     assert_eq!(results[0]["source"], json!({"partition": 0, "offset": 7}));
-    // Time moves before the third tap is added: the update holds what came before it.
-    assert_eq!(results[1]["counts"], json!({"❤️": 1, "🔥": 2}));
+    // The third tap lets the second update out, and is in it.
+    assert_eq!(results[1]["counts"], json!({"❤️": 2, "🔥": 2}));
     assert_eq!(results[1]["revision"], 2);
     let progress = outs.last().expect("every call answers");
     assert_eq!(progress.tag(), Some("progress"));
     let progress = progress.json();
     assert_eq!((&progress["first"], &progress["next"], &progress["seq"]), (&json!(7), &json!(10), &json!(2)));
-    assert_eq!((&progress["dirty"], &progress["open"]), (&json!(true), &json!(1)));
+    assert_eq!((&progress["dirty"], &progress["open"]), (&json!(false), &json!(1)));
 
     let outs = chain.run(10, &borrowed(&[tick(200), tick(11_999), tick(12_000)]));
     let results: Vec<Value> = of_tag(&outs, None).iter().map(|out| out.json()).collect();
-    assert_eq!(results.len(), 2, "the update that was due, then the final: {outs:?}");
-    assert_eq!(results[1]["final"], json!(true));
-    assert_eq!(results[1]["total"], 4);
-    assert_eq!(results[1]["seq"], 4);
-    assert_eq!(results[1]["window"], json!({"name":"10s","kind":"tumbling","start":T0,"end":T0 + 10_000}));
-    assert_eq!(results[1]["room_totals"], json!({"reactions": 4, "late": 0, "duplicates": 0, "rejected": 0}));
+    let [last] = results.as_slice() else {
+        panic!("nothing had changed, so there is the final alone: {outs:?}")
+    };
+    assert_eq!(last["final"], json!(true));
+    assert_eq!(last["total"], 4);
+    assert_eq!(last["seq"], 3);
+    assert_eq!(last["window"], json!({"name":"10s","kind":"tumbling","start":T0,"end":T0 + 10_000}));
+    assert_eq!(last["room_totals"], json!({"reactions": 4, "late": 0, "duplicates": 0, "rejected": 0}));
     assert_eq!(of_tag(&outs, Some("progress"))[0].json()["open"], 0);
 }
 
@@ -235,11 +237,26 @@ fn results(outs: &[Out]) -> Vec<Out> {
 
 #[test]
 fn results_do_not_depend_on_batches_or_restarts() {
-    let extra = [("future-ms", "60000".to_owned()), ("ovation.checkpoint.records", "100".to_owned())];
+    let windows = json!([
+        {"name": "1s", "shape": {"tumbling": {"size_ms": 1000}}, "grace_ms": 200, "emit": {"update": {"every_ms": 100}}},
+        {"name": "hop", "shape": {"hopping": {"size_ms": 900, "advance_ms": 60}}, "grace_ms": 100, "emit": "close"},
+        {"name": "rush", "shape": {"session": {"gap_ms": 45}}, "grace_ms": 50, "emit": {"update": {"every_ms": 20}}},
+    ]);
+    let extra = [
+        ("future-ms", "60000".to_owned()),
+        ("ovation.checkpoint.records", "100".to_owned()),
+        ("ovation.windows", windows.to_string()),
+        ("ovation.idleness-ms", "30".to_owned()),
+    ];
     let records = long_run();
     let whole = reactions(&extra).run(0, &borrowed(&records));
     let expected = results(&whole);
-    assert!(expected.len() > 500, "{}", expected.len());
+    let of_kind = |kind: &str, field: &str| {
+        let found = expected.iter().filter(|out| out.tag().is_none()).map(|out| out.json());
+        found.filter(|update| update["window"]["kind"] == kind && update[field] == json!(true)).count()
+    };
+    assert!(of_kind("tumbling", "final") > 20 && of_kind("hopping", "final") > 200);
+    assert!(of_kind("session", "final") > 20 && of_kind("session", "retracted") > 5);
 
     let mut chain = reactions(&extra);
     let (mut seen, mut at, mut size) = (Vec::new(), 0, 1);
@@ -275,6 +292,106 @@ fn results_do_not_depend_on_batches_or_restarts() {
         let before = seq.as_u64().zip(reject_seq.as_u64()).map(|(seq, rejects)| (seq + rejects) as usize);
         assert_eq!(before, Some(expected.len() - replayed.len()), "restart at {offset}");
     }
+}
+
+#[test]
+fn several_windows_count_the_same_reactions_each_in_its_way() {
+    let windows = json!([
+        {"name": "minute", "shape": {"hopping": {"size_ms": 60_000, "advance_ms": 20_000}}, "emit": "close"},
+        {"name": "rush", "shape": {"session": {"gap_ms": 5_000}}, "emit": {"update": {"every_ms": 0}}},
+    ]);
+    let mut chain =
+        reactions(&[("future-ms", "600000".to_owned()), ("ovation.windows", windows.to_string())]);
+    let outs = chain.run(
+        0,
+        &borrowed(&[
+            tap("lobby", "🔥", 1, 6_000, "a"),
+            // Joins the session before it, which so begins earlier.
+            tap("lobby", "🔥", 2, 2_000, "b"),
+            tap("lobby", "🔥", 4, 25_000, "c"),
+            // One of its three windows has closed, and no session is left for it.
+            tap("lobby", "🔥", 8, 1_000, "d"),
+            tick(200_000),
+        ]),
+    );
+    let sum = |name: &str| -> u64 {
+        let results = of_tag(&outs, None).into_iter().map(Out::json);
+        let finals =
+            results.filter(|update| update["window"]["name"] == name && update["final"] == json!(true));
+        finals.filter_map(|update| update["total"].as_u64()).sum()
+    };
+    // Times three windows, but for what the fourth one missed.
+    assert_eq!(sum("minute"), 3 * 15 - 8);
+    assert_eq!(sum("rush"), 7);
+    let retracted: Vec<Value> = of_tag(&outs, None)
+        .into_iter()
+        .map(Out::json)
+        .filter(|update| update["retracted"] == json!(true))
+        .collect();
+    let [retracted] = retracted.as_slice() else { panic!("one session has moved its start: {outs:?}") };
+    assert_eq!(retracted["window"]["start"], json!(T0 + 6_000));
+    assert_eq!(
+        (&retracted["final"], &retracted["total"], &retracted["counts"]),
+        (&json!(true), &json!(0), &json!({}))
+    );
+    let letters: Vec<Value> = of_tag(&outs, Some("reject")).into_iter().map(Out::json).collect();
+    let missed: Vec<_> =
+        letters.iter().map(|letter| (&letter["window"], &letter["windows_missed"])).collect();
+    assert_eq!(missed, [(&json!("minute"), &json!(1)), (&json!("rush"), &json!(1))]);
+    assert!(letters.iter().all(|letter| letter["reason"] == "late" && letter["source"]["offset"] == 3));
+    let last = of_tag(&outs, None).last().expect("a final").json();
+    assert_eq!(last["room_totals"], json!({"reactions": 15, "late": 16, "duplicates": 0, "rejected": 0}));
+}
+
+#[test]
+fn what_is_due_at_once_comes_in_portions_that_no_answer_is_too_small_for() {
+    let windows = json!([{"name": "1s", "shape": {"tumbling": {"size_ms": 1000}}, "emit": "close"}]);
+    let mut chain = reactions(&[("ovation.windows", windows.to_string())]);
+    let rooms = 2_000;
+    let taps: Vec<_> = (0..rooms).map(|n| tap(&format!("room{n}"), "🔥", 1, 0, "a")).collect();
+    assert_eq!(of_tag(&chain.run(0, &borrowed(&taps)), None).len(), 0);
+    let (mut finals, mut ticks, mut backlog) = (0, 0, u64::MAX);
+    while backlog > 0 {
+        let outs = chain.run(rooms + ticks, &borrowed(&[tick(5_000)]));
+        let bytes: usize = of_tag(&outs, None).iter().map(|out| out.value.len()).sum();
+        assert!(bytes < 16 * 1024, "{bytes}");
+        finals += of_tag(&outs, None).len();
+        backlog = of_tag(&outs, Some("progress"))[0].json()["backlog"].as_u64().expect("a number");
+        ticks += 1;
+    }
+    assert_eq!(finals as i64, rooms);
+    assert!(ticks > 20, "{ticks}");
+}
+
+/// Bytes of a module's memory for each thing that it keeps, as the README has them.
+#[test]
+fn state_size_is_reported_and_stays_within_what_is_promised() {
+    let state = |outs: &[Out]| of_tag(outs, Some("progress"))[0].json()["state"].clone();
+    let bytes = |state: &Value| state["bytes"].as_u64().expect("bytes");
+    let quiet = [("ovation.checkpoint.records", "10000000".to_owned()), ("dedup.ids", "100000".to_owned())];
+
+    let mut ids = reactions(&quiet);
+    let before = bytes(&state(&ids.run(0, &borrowed(&[tap("lobby", "🔥", 1, 0, "first")]))));
+    let count = 60_000;
+    let mut after = Value::Null;
+    for batch in 0..count / 1_000 {
+        let taps: Vec<_> = (0..1_000).map(|n| tap("lobby", "🔥", 1, 0, &format!("{batch}-{n}"))).collect();
+        after = state(&ids.run(1 + batch * 1_000, &borrowed(&taps)));
+    }
+    assert_eq!(after["ids"], json!(count + 1));
+    let per_id = (bytes(&after) - before) / count as u64;
+
+    let mut rooms = reactions(&quiet);
+    let count = 20_000;
+    for batch in 0..count / 1_000 {
+        let taps: Vec<_> = (0..1_000).map(|n| tap(&format!("room-{batch}-{n}"), "🔥", 1, 0, "x")).collect();
+        after = state(&rooms.run(batch * 1_000, &borrowed(&taps)));
+    }
+    assert_eq!((&after["keys"], &after["windows"]), (&json!(count), &json!(count)));
+    let per_open_room = (bytes(&after) - before) / count as u64;
+    println!("{per_id} bytes an id, {per_open_room} bytes a room with one open window (and its one id)");
+    assert!(per_id <= 100, "{per_id}");
+    assert!(per_open_room <= 1_500, "{per_open_room}");
 }
 
 #[test]
