@@ -8,7 +8,7 @@ use serde_json::Number;
 use crate::limits::{
     COUNT_MAX, EVENT_BYTES_MAX, FUTURE_MS_DEFAULT, ID_BYTES_MAX, ROOM_BYTES_MAX, TIME_MS_MAX, USER_BYTES_MAX,
 };
-use crate::{Reason, Reject, SkinTones, canonical};
+use crate::{Reason, Reject, SkinTones, Written, canonical};
 
 /// How events are judged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -81,6 +81,35 @@ struct Raw<'a> {
     ts: Option<Number>,
 }
 
+impl<'a> From<Written<'a>> for Raw<'a> {
+    fn from(written: Written<'a>) -> Self {
+        Self {
+            tick: None,
+            id: Some(Cow::Borrowed(written.id)),
+            room: Some(Cow::Borrowed(written.room)),
+            emoji: Some(Cow::Borrowed(written.emoji)),
+            count: Some(written.count.into()),
+            user: written.user.map(Cow::Borrowed),
+            ts: Some(written.ts.into()),
+        }
+    }
+}
+
+impl Reaction<'_> {
+    /// Whether this text is the canonical event of this reaction, byte for byte.
+    #[must_use]
+    pub fn is_written(&self, text: &[u8]) -> bool {
+        std::str::from_utf8(text).ok().and_then(Written::read).is_some_and(|written| {
+            written.emoji == self.emoji
+                && written.id == self.id
+                && written.room == self.room
+                && written.count == self.count
+                && written.user == self.user.as_deref()
+                && i64::try_from(written.ts) == Ok(self.ts)
+        })
+    }
+}
+
 /// Whether `room` can name a room: 1 to [`ROOM_BYTES_MAX`] ASCII letters, digits, `-`, `_`, `.` or `~`, the first a letter or
 /// a digit. Such a name needs no escaping in an URL, a key or JSON.
 #[must_use]
@@ -101,9 +130,12 @@ pub fn parse<'a>(value: &'a [u8], origin: &Origin<'_>, rules: &Rules) -> Result<
     }
     let text = std::str::from_utf8(value)
         .map_err(|error| Reject::new(Reason::Malformed, format!("the event is not UTF-8: {error}")))?;
-    let raw: Raw<'a> = serde_json::from_str(text).map_err(|error| {
-        Reject::new(Reason::Malformed, format!("the event is not the JSON expected: {error}"))
-    })?;
+    let raw: Raw<'a> = match Written::read(text) {
+        Some(written) => written.into(),
+        None => serde_json::from_str(text).map_err(|error| {
+            Reject::new(Reason::Malformed, format!("the event is not the JSON expected: {error}"))
+        })?,
+    };
     if let Some(tick) = &raw.tick {
         let time = time_of(tick, "tick")?;
         not_in_future(time, origin, rules)?;

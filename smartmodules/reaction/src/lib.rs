@@ -11,6 +11,7 @@ mod event;
 mod limits;
 mod reason;
 mod update;
+mod written;
 
 pub use canon::{SkinTones, canonical};
 pub use dead_letter::{DeadLetter, Late, Source, TaggedReject};
@@ -20,3 +21,4 @@ pub use limits::{
 };
 pub use reason::{Reason, Reject};
 pub use update::{Counts, RoomTotals, UpdateSource, WindowRef, WindowUpdate};
+pub use written::Written;

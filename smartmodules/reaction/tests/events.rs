@@ -100,6 +100,36 @@ proptest! {
     }
 
     #[test]
+    fn the_short_way_for_canonical_events_judges_as_the_parser_does(
+        room in "[a-c./]{0,3}",
+        id in "[a-z\"\\\\ü\\x00-\\x1f]{0,4}",
+        emoji in prop::sample::select(&["🎉", "❤", "❤\u{fe0f}", "x", ""][..]),
+        count in prop::sample::select(&["0", "1", "100", "101", "01", "1.0", "-1", "99999999999999999999"][..]),
+        user in prop::option::of("[a-z\\x00]{0,3}"),
+        ts in prop::sample::select(&["0", "1795426840000", "253402300799999", "253402300800000", "9223372036854775808"][..]),
+    ) {
+        let user = user.map(|user| format!(r#","user":"{user}""#)).unwrap_or_default();
+        let event = format!(r#"{{"id":"{id}","room":"{room}","emoji":"{emoji}","count":{count}{user},"ts":{ts}}}"#);
+        // A space makes it valid JSON of another form.
+        let spaced = format!(" {event}");
+        let (short, long) = (
+            parse(event.as_bytes(), &origin(&room), &Rules::default()),
+            parse(spaced.as_bytes(), &origin(&room), &Rules::default()),
+        );
+        match (&short, &long) {
+            // Where in the text the parser gave up differs.
+            (Err(short), Err(long)) => prop_assert_eq!((short.reason, &short.room), (long.reason, &long.room)),
+            _ => prop_assert_eq!(&short, &long),
+        }
+        if let Ok(Event::Reaction(reaction)) = &short {
+            let canonical = serde_json::to_string(reaction).expect("serialises");
+            prop_assert!(reaction.is_written(canonical.as_bytes()) || canonical.contains('\\'));
+            prop_assert_eq!(reaction.is_written(event.as_bytes()), canonical == event && !event.contains('\\'));
+            prop_assert!(!reaction.is_written(spaced.as_bytes()));
+        }
+    }
+
+    #[test]
     fn a_canonical_event_is_its_own_canonical_form(
         room in "[a-zA-Z0-9][a-zA-Z0-9._~-]{0,63}",
         id in "[^\\p{Cc}]{1,16}",

@@ -26,8 +26,11 @@ pub trait Stage: Sized {
     /// Takes the next record; results and rejects go through `emit`.
     fn record(&mut self, record: &SourceRecord<'_>, emit: &mut Emit<'_>);
 
-    /// Where the stage stands.
+    /// Where the stage stands. Asked for once a call.
     fn progress(&self) -> StageProgress;
+
+    /// Largest time seen, ms, as in the progress. Asked for after every record.
+    fn stream_time(&self) -> Option<i64>;
 
     /// Its state, as text.
     ///
@@ -318,7 +321,7 @@ impl<S: Stage> Contract<S> {
         let offset = i64::try_from(offset).map_err(|error| error.to_string())?;
         self.stage.restore(state)?;
         self.counters = Counters { next: Some(offset), seq, reject_seq };
-        self.checkpoint_time = self.stage.progress().stream_time;
+        self.checkpoint_time = self.stage.stream_time();
         Ok(())
     }
 
@@ -344,7 +347,7 @@ impl<S: Stage> Contract<S> {
 
     /// Depends on records and stream time alone, so a replay writes the same checkpoints at the same places.
     fn checkpoint_if_due(&mut self, offset: i64, offset_delta: i64, out: &mut Output) {
-        let time = self.stage.progress().stream_time;
+        let time = self.stage.stream_time();
         let since = self.checkpoint_time.or(time);
         let long_ago = time
             .zip(since)

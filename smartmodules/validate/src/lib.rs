@@ -48,6 +48,7 @@ impl Validate {
             offset: batch.offset_of(record),
         };
         match own_key(record.key).and_then(|()| parse(record.value, &origin, &self.rules)) {
+            Ok(Event::Reaction(reaction)) if reaction.is_written(record.value) => out.pass(record),
             Ok(event) => {
                 canonical.clear();
                 let key = match &event {

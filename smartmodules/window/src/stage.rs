@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use ovation_reaction::{
     DeadLetter, Late, Reason, RoomTotals, Source, TaggedReject, UpdateSource, WindowRef, WindowUpdate,
+    Written,
 };
 use ovation_shell::{Emit, Numbering, Params, SourceRecord, Stage, StageProgress, StageState};
 use ovation_windowing::{DedupSettings, Emission, Shape, Update, Verdict, WindowSettings, Windows};
@@ -32,6 +33,19 @@ struct Event<'a> {
     count: u64,
     #[serde(default)]
     ts: i64,
+}
+
+impl<'a> Event<'a> {
+    fn read(value: &'a [u8]) -> serde_json::Result<Self> {
+        let written = std::str::from_utf8(value).ok().and_then(Written::read);
+        let Some((written, ts)) =
+            written.and_then(|written| Some((written, i64::try_from(written.ts).ok()?)))
+        else {
+            return serde_json::from_slice(value);
+        };
+        let Written { id, room, emoji, count, .. } = written;
+        Ok(Self { tick: None, id: id.into(), room: room.into(), emoji: emoji.into(), count, ts })
+    }
 }
 
 impl Stage for Window {
@@ -65,7 +79,7 @@ impl Stage for Window {
             self.reject(record, emit);
             return;
         }
-        let event: Event<'_> = match serde_json::from_slice(record.value) {
+        let event: Event<'_> = match Event::read(record.value) {
             Ok(event) => event,
             Err(error) => {
                 // Only where this module runs without `validate` in front of it.
@@ -93,6 +107,10 @@ impl Stage for Window {
         }
     }
 
+    fn stream_time(&self) -> Option<i64> {
+        self.windows.stream_time()
+    }
+
     fn save(&self) -> Result<String, String> {
         self.windows.save().map_err(|error| error.to_string())
     }
@@ -107,7 +125,7 @@ impl Window {
         let tap = Tap { emoji: &event.emoji, count: event.count };
         let (partition, offset) = emit.place();
         // An id made from the record's own place is new by nature, whatever a client called its reactions before.
-        let id = (*event.id != format!("{partition}:{offset}")).then_some(event.id.as_ref());
+        let id = (!is_place(&event.id, partition, offset)).then_some(event.id.as_ref());
         let verdict =
             self.windows.observe(&event.room, event.ts, id, &tap, &mut |update| send(emit, &update));
         let missed = match verdict {
@@ -141,6 +159,12 @@ impl Window {
         self.windows.reject(reject.room.as_deref().unwrap_or_default());
         dead_letter(emit, reject);
     }
+}
+
+/// Whether an id is `partition:offset` of this record.
+fn is_place(id: &str, partition: u32, offset: i64) -> bool {
+    // Most ids have no colon, which is told without an allocation.
+    id.contains(':') && id == format!("{partition}:{offset}")
 }
 
 fn dead_letter(emit: &mut Emit<'_>, reject: TaggedReject<'_>) {

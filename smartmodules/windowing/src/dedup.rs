@@ -1,7 +1,7 @@
 //! The dedup horizon: which ids were seen lately.
 
-use std::collections::{BTreeSet, VecDeque};
-use std::hash::Hasher;
+use std::collections::{HashSet, VecDeque};
+use std::hash::{BuildHasherDefault, Hasher};
 
 use serde::{Deserialize, Serialize};
 use siphasher::sip::SipHasher13;
@@ -24,14 +24,32 @@ impl Default for DedupSettings {
 }
 
 /// The ids seen within the horizon, as 64-bit hashes: 16 bytes an id in the queue, and about as much again
-/// in the set.
+/// in the set, whose order nobody sees.
 ///
 /// Two different ids of one horizon collide with probability `ids_max / 2^64` a record, about 5e-15.
 #[derive(Debug, Default)]
 pub struct Dedup {
-    seen: BTreeSet<u64>,
+    seen: HashSet<u64, BuildHasherDefault<Hashed>>,
     /// Oldest first; stream times never decrease, so the queue is in order of both.
     order: VecDeque<(i64, u64)>,
+}
+
+/// The set's hasher: what it is given is a hash already.
+#[derive(Debug, Default)]
+struct Hashed(u64);
+
+impl Hasher for Hashed {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write_u64(&mut self, hash: u64) {
+        self.0 = hash;
+    }
+
+    fn write(&mut self, _: &[u8]) {
+        unreachable!("the set holds 64-bit numbers");
+    }
 }
 
 /// Ids in a checkpoint: runs of equal stream time, so that a time is written once, and hashes as hex.

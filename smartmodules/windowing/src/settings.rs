@@ -191,7 +191,11 @@ impl WindowSettings {
     /// Length of a pane: the longest slice of time that no aligned window's edge cuts.
     #[must_use]
     pub fn pane_ms(&self) -> i64 {
-        gcd(self.span_ms(), self.advance_ms())
+        match self.shape {
+            Shape::Tumbling { size_ms } => size_ms,
+            Shape::Hopping { size_ms, advance_ms } => gcd(size_ms, advance_ms),
+            Shape::Session { gap_ms } => gap_ms,
+        }
     }
 
     /// Stream time from which on a window that ends at `end_ms` takes nothing more.

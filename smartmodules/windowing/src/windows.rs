@@ -94,6 +94,9 @@ pub struct StateSize {
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(bound = "")]
 struct KeyState<A: Aggregate> {
+    /// The key, shared with the map and with the two orders.
+    #[serde(skip)]
+    key: Arc<str>,
     totals: Totals,
     /// By definition; none while it has no open window.
     series: Vec<Option<Series<A>>>,
@@ -101,6 +104,17 @@ struct KeyState<A: Aggregate> {
 
 /// A time, and the key and definition that something is to be done for then.
 type Entry = (i64, Arc<str>, usize);
+
+/// What is to be done when.
+#[derive(Debug, Default)]
+struct Agenda {
+    /// Each series with open windows, by the stream time that closes the next one.
+    closing: BTreeSet<Entry>,
+    /// Each series that has changed, by the time that lets it emit.
+    due: BTreeSet<Entry>,
+    /// Panes and sessions in all.
+    parts: usize,
+}
 
 /// The windows of one task over one source partition.
 #[derive(Debug)]
@@ -115,12 +129,7 @@ pub struct Windows<A: Aggregate> {
     quiet_since: Option<i64>,
     keys: BTreeMap<Arc<str>, KeyState<A>>,
     dedup: Dedup,
-    /// Panes and sessions in all.
-    parts: usize,
-    /// Each series with open windows, by the stream time that closes the next one.
-    closing: BTreeSet<Entry>,
-    /// Each series that has changed, by the time that lets it emit.
-    due: BTreeSet<Entry>,
+    agenda: Agenda,
 }
 
 #[derive(Serialize)]
@@ -164,9 +173,7 @@ impl<A: Aggregate> Windows<A> {
             quiet_since: None,
             keys: BTreeMap::new(),
             dedup: Dedup::default(),
-            parts: 0,
-            closing: BTreeSet::new(),
-            due: BTreeSet::new(),
+            agenda: Agenda::default(),
         })
     }
 
@@ -193,13 +200,13 @@ impl<A: Aggregate> Windows<A> {
     /// Whether a change waits for time to move before it is emitted.
     #[must_use]
     pub fn is_dirty(&self) -> bool {
-        !self.due.is_empty()
+        !self.agenda.due.is_empty()
     }
 
     /// Keys and definitions with windows that are not final yet.
     #[must_use]
     pub fn open(&self) -> usize {
-        self.closing.len()
+        self.agenda.closing.len()
     }
 
     /// How many series have results that could be emitted now, and wait only for another record or tick; counted up to
@@ -209,14 +216,14 @@ impl<A: Aggregate> Windows<A> {
         let ready = |entries: &BTreeSet<Entry>, now: i64| {
             entries.iter().take_while(|entry| entry.0 <= now).take(BACKLOG_COUNTED_MAX).count()
         };
-        let closing = self.stream_time.map_or(0, |now| ready(&self.closing, now));
-        (closing + ready(&self.due, self.clock)).min(BACKLOG_COUNTED_MAX)
+        let closing = self.stream_time.map_or(0, |now| ready(&self.agenda.closing, now));
+        (closing + ready(&self.agenda.due, self.clock)).min(BACKLOG_COUNTED_MAX)
     }
 
     /// How much is kept.
     #[must_use]
     pub fn size(&self) -> StateSize {
-        StateSize { keys: self.keys.len(), windows: self.parts, ids: self.dedup.len() }
+        StateSize { keys: self.keys.len(), windows: self.agenda.parts, ids: self.dedup.len() }
     }
 
     /// Totals of a key, if it is known.
@@ -237,16 +244,14 @@ impl<A: Aggregate> Windows<A> {
         item: &A::Item<'_>,
         emit: &mut impl FnMut(Update<'_, A>) -> usize,
     ) -> Verdict {
-        if !self.keys.contains_key(key) && self.keys.len() >= KEYS_MAX {
+        if !self.make_known(key) {
             return Verdict::TooManyKeys;
         }
-        let weight = A::weight(item);
         let now = self.stream_time.map_or(time_ms, |now| now.max(time_ms));
         if let Some(id) = id
             && !self.dedup.insert(self.dedup_settings, now, Dedup::hash(key, id))
         {
-            let known = self.known(key);
-            self.state(&known).totals.duplicates += weight;
+            self.totals_mut(key).duplicates += A::weight(item);
             return Verdict::Duplicate;
         }
         self.stream_time = Some(now);
@@ -260,9 +265,8 @@ impl<A: Aggregate> Windows<A> {
 
     /// Counts a record of this key as refused; the empty key stands for records whose key is unknown.
     pub fn reject(&mut self, key: &str) {
-        if self.keys.contains_key(key) || self.keys.len() < KEYS_MAX {
-            let known = self.known(key);
-            self.state(&known).totals.rejected += 1;
+        if self.make_known(key) {
+            self.totals_mut(key).rejected += 1;
         }
     }
 
@@ -301,41 +305,42 @@ impl<A: Aggregate> Windows<A> {
     /// # Errors
     /// If the text is not a state of these definitions.
     pub fn restore(&mut self, state: &str) -> Result<(), String> {
-        let state: State<A> = serde_json::from_str(state).map_err(|error| error.to_string())?;
-        let dedup = Dedup::restore(&state.dedup).ok_or("the dedup horizon is damaged")?;
-        let (mut closing, mut due, mut parts) = (BTreeSet::new(), BTreeSet::new(), 0);
-        let mut keys = BTreeMap::new();
-        for (key, state) in state.keys {
-            let key: Arc<str> = key.into();
+        let restored: State<A> = serde_json::from_str(state).map_err(|error| error.to_string())?;
+        let dedup = Dedup::restore(&restored.dedup).ok_or("the dedup horizon is damaged")?;
+        let (mut agenda, mut keys) = (Agenda::default(), BTreeMap::new());
+        for (key, mut state) in restored.keys {
+            state.key = key.into();
             if state.series.len() > self.settings.len() {
                 return Err("the state has more window definitions than the stage".to_owned());
             }
             for (definition, (series, settings)) in state.series.iter().zip(&self.settings).enumerate() {
-                let Some(series) = series else { continue };
-                parts += series.parts();
-                closing.extend(series.closes_at(settings).map(|at| (at, Arc::clone(&key), definition)));
-                due.extend(series.due_at(settings).map(|at| (at, Arc::clone(&key), definition)));
+                agenda.parts += series.as_ref().map_or(0, Series::parts);
+                agenda.moved(&state.key, definition, Place::default(), Place::of(series.as_ref(), settings));
             }
-            keys.insert(key, state);
+            keys.insert(Arc::clone(&state.key), state);
         }
-        (self.closing, self.due, self.parts, self.keys, self.dedup) = (closing, due, parts, keys, dedup);
+        (self.agenda, self.keys, self.dedup) = (agenda, keys, dedup);
         (self.stream_time, self.clock, self.quiet_since) =
-            (state.stream_time, state.clock, state.quiet_since);
+            (restored.stream_time, restored.clock, restored.quiet_since);
         Ok(())
     }
 
-    /// The key as it is kept; makes it known.
-    fn known(&mut self, key: &str) -> Arc<str> {
-        if let Some((known, _)) = self.keys.get_key_value(key) {
-            return Arc::clone(known);
+    /// Whether the key is known, after it was made so if there was room.
+    fn make_known(&mut self, key: &str) -> bool {
+        if self.keys.contains_key(key) {
+            return true;
         }
-        let known: Arc<str> = key.into();
-        self.keys.insert(Arc::clone(&known), KeyState { totals: Totals::default(), series: Vec::new() });
-        known
+        if self.keys.len() >= KEYS_MAX {
+            return false;
+        }
+        let key: Arc<str> = key.into();
+        let state = KeyState { key: Arc::clone(&key), totals: Totals::default(), series: Vec::new() };
+        self.keys.insert(key, state);
+        true
     }
 
-    fn state(&mut self, known: &Arc<str>) -> &mut KeyState<A> {
-        self.keys.get_mut(known).expect("`known` has made it")
+    fn totals_mut(&mut self, key: &str) -> &mut Totals {
+        &mut self.keys.get_mut(key).expect("the caller has made it known").totals
     }
 
     /// Adds a record to the windows of every definition.
@@ -347,25 +352,22 @@ impl<A: Aggregate> Windows<A> {
         now: i64,
         emit: &mut impl FnMut(Update<'_, A>) -> usize,
     ) -> Vec<Missed> {
-        let key = self.known(key);
         let weight = A::weight(item);
         let (mut missed, mut counted) = (Vec::new(), false);
-        for definition in 0..self.settings.len() {
+        let Some(state) = self.keys.get_mut(key) else { return missed };
+        state.series.resize_with(self.settings.len(), || None);
+        for (definition, settings) in self.settings.iter().enumerate() {
             // What waits for its turn is complete: this record must not get into it.
-            while self.place(&key, definition).closing.is_some_and(|at| at <= now) {
-                self.close(&key, definition, emit);
+            let mut before = Place::of(state.series[definition].as_ref(), settings);
+            while before.closing.is_some_and(|at| at <= now) {
+                state.close(definition, settings, &mut self.agenda, emit);
+                before = Place::of(state.series[definition].as_ref(), settings);
             }
-            let before = self.place(&key, definition);
-            let settings = &self.settings[definition];
-            let Some(state) = self.keys.get_mut(&key) else { continue };
-            if state.series.len() <= definition {
-                state.series.resize_with(definition + 1, || None);
-            }
-            let series = state.series[definition].get_or_insert_with(|| Series::new(settings));
             let totals = state.totals;
             let mut retract = |part: Part<'_, A>| {
-                emit(part.named(&key, settings, totals));
+                emit(part.named(&state.key, settings, totals));
             };
+            let series = state.series[definition].get_or_insert_with(|| Series::new(settings));
             let added = series.add(settings, time_ms, item, now, &mut retract);
             if series.is_empty() {
                 state.series[definition] = None;
@@ -375,11 +377,12 @@ impl<A: Aggregate> Windows<A> {
                 missed.push(Missed { definition, windows: added.missed });
             }
             counted |= added.counted;
-            self.parts = self.parts.saturating_add_signed(added.parts as isize);
-            self.moved(&key, definition, before);
+            self.agenda.parts = self.agenda.parts.saturating_add_signed(added.parts as isize);
+            let after = Place::of(state.series[definition].as_ref(), settings);
+            self.agenda.moved(&state.key, definition, before, after);
         }
         if counted {
-            self.state(&key).totals.accepted += weight;
+            state.totals.accepted += weight;
             self.quiet_since = None;
         }
         missed
@@ -387,70 +390,82 @@ impl<A: Aggregate> Windows<A> {
 
     /// Finals, in the order of the times that close them.
     fn close_due(&mut self, now: i64, bytes: &mut usize, emit: &mut impl FnMut(Update<'_, A>) -> usize) {
-        while *bytes < DUE_BYTES_PER_RECORD {
-            let Some((at, key, definition)) = self.closing.first().cloned() else { return };
-            if at > now {
-                return;
-            }
-            *bytes += self.close(&key, definition, emit);
+        while *bytes < DUE_BYTES_PER_RECORD && self.agenda.has_closing(now) {
+            let Some((_, key, definition)) = self.agenda.closing.first().cloned() else { return };
+            let Some(state) = self.keys.get_mut(&key) else { return };
+            *bytes += state.close(definition, &self.settings[definition], &mut self.agenda, emit);
         }
     }
 
     /// Updates, in the order of the times that let them out; not while a final waits, which goes first.
     fn update_due(&mut self, now: i64, bytes: &mut usize, emit: &mut impl FnMut(Update<'_, A>) -> usize) {
-        while *bytes < DUE_BYTES_PER_RECORD && self.closing.first().is_none_or(|entry| entry.0 > now) {
-            let Some((at, key, definition)) = self.due.first().cloned() else { return };
-            if at > self.clock {
+        while *bytes < DUE_BYTES_PER_RECORD && !self.agenda.has_closing(now) {
+            let Some((at, key, definition)) = self.agenda.due.first() else { return };
+            if *at > self.clock {
                 return;
             }
-            let before = self.place(&key, definition);
-            let (settings, clock) = (&self.settings[definition], self.clock);
+            let (key, definition) = (Arc::clone(key), *definition);
             let Some(state) = self.keys.get_mut(&key) else { return };
-            let totals = state.totals;
+            let settings = &self.settings[definition];
+            let before = Place::of(state.series[definition].as_ref(), settings);
             if let Some(series) = &mut state.series[definition] {
+                let totals = state.totals;
                 let mut send = |part: Part<'_, A>| *bytes += emit(part.named(&key, settings, totals));
-                series.update(settings, clock, &mut send);
+                series.update(settings, self.clock, &mut send);
             }
-            self.moved(&key, definition, before);
+            let after = Place::of(state.series[definition].as_ref(), settings);
+            self.agenda.moved(&key, definition, before, after);
         }
     }
+}
 
+impl<A: Aggregate> KeyState<A> {
     /// Emits the final of a series' next window; answers its bytes.
     fn close(
         &mut self,
-        key: &Arc<str>,
         definition: usize,
+        settings: &WindowSettings,
+        agenda: &mut Agenda,
         emit: &mut impl FnMut(Update<'_, A>) -> usize,
     ) -> usize {
-        let before = self.place(key, definition);
-        let settings = &self.settings[definition];
-        let Some(state) = self.keys.get_mut(key) else { return 0 };
-        let totals = state.totals;
+        let before = Place::of(self.series[definition].as_ref(), settings);
+        let (key, totals) = (&self.key, self.totals);
         let mut bytes = 0;
-        if let Some(series) = &mut state.series[definition] {
+        if let Some(series) = &mut self.series[definition] {
             let mut send = |part: Part<'_, A>| bytes += emit(part.named(key, settings, totals));
-            let closed = series.close_next(settings, &mut send);
-            self.parts = self.parts.saturating_sub(closed.parts);
+            agenda.parts = agenda.parts.saturating_sub(series.close_next(settings, &mut send).parts);
             if series.is_empty() {
-                state.series[definition] = None;
+                self.series[definition] = None;
             }
         }
-        self.moved(key, definition, before);
+        agenda.moved(&self.key, definition, before, Place::of(self.series[definition].as_ref(), settings));
         bytes
     }
+}
 
-    /// Where a series stands in the two orders.
-    fn place(&self, key: &Arc<str>, definition: usize) -> Place {
-        let settings = &self.settings[definition];
-        match self.keys.get(key).and_then(|state| state.series.get(definition)) {
-            Some(Some(series)) => Place { closing: series.closes_at(settings), due: series.due_at(settings) },
-            _ => Place::default(),
-        }
+/// Where a series stands in the two orders.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+struct Place {
+    closing: Option<i64>,
+    due: Option<i64>,
+}
+
+impl Place {
+    fn of<A: Aggregate>(series: Option<&Series<A>>, settings: &WindowSettings) -> Self {
+        series.map_or_else(Self::default, |series| Self {
+            closing: series.closes_at(settings),
+            due: series.due_at(settings),
+        })
+    }
+}
+
+impl Agenda {
+    fn has_closing(&self, now: i64) -> bool {
+        self.closing.first().is_some_and(|entry| entry.0 <= now)
     }
 
     /// Puts the two orders right after a series has changed.
-    fn moved(&mut self, key: &Arc<str>, definition: usize, before: Place) {
-        let after = self.place(key, definition);
+    fn moved(&mut self, key: &Arc<str>, definition: usize, before: Place, after: Place) {
         for (entries, before, after) in
             [(&mut self.closing, before.closing, after.closing), (&mut self.due, before.due, after.due)]
         {
@@ -465,12 +480,6 @@ impl<A: Aggregate> Windows<A> {
             }
         }
     }
-}
-
-#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
-struct Place {
-    closing: Option<i64>,
-    due: Option<i64>,
 }
 
 impl<'a, A> Part<'a, A> {

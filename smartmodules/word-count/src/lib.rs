@@ -100,6 +100,10 @@ impl Stage for WordCount {
         }
     }
 
+    fn stream_time(&self) -> Option<i64> {
+        self.windows.stream_time()
+    }
+
     fn save(&self) -> Result<String, String> {
         self.windows.save().map_err(|error| error.to_string())
     }
