@@ -97,8 +97,9 @@ impl Chain {
 }
 
 fn tap(room: &str, emoji: &str, count: u64, at_ms: i64, id: &str) -> (String, String) {
-    let event = json!({"id": id, "room": room, "emoji": emoji, "count": count, "ts": T0 + at_ms});
-    (room.to_owned(), event.to_string())
+    let ts = T0 + at_ms;
+    let event = format!(r#"{{"id":"{id}","room":"{room}","emoji":"{emoji}","count":{count},"ts":{ts}}}"#);
+    (room.to_owned(), event)
 }
 
 fn tick(at_ms: i64) -> (String, String) {
@@ -176,6 +177,25 @@ fn what_does_not_count_is_numbered_and_says_why() {
     let outs = chain.run(7, &borrowed(&[tick(60_000)]));
     let last = of_tag(&outs, None)[0].json();
     assert_eq!(last["room_totals"], json!({"reactions": 1, "late": 3, "duplicates": 1, "rejected": 2}));
+}
+
+#[test]
+fn a_reaction_from_the_far_future_is_rejected_and_moves_no_time() {
+    let mut chain = reactions(&[]);
+    let day = 86_400_000;
+    let (key, value) = tap("lobby", "🔥", 1, day, "future");
+    // The same as the parser reads it, with a key that the canonical form has not.
+    let spaced = (key.clone(), value.replace('{', "{ "));
+    let records =
+        [(key, value), spaced, ("\u{1}tick".to_owned(), tick(day).1), tap("lobby", "🔥", 2, 0, "now")];
+    let outs = chain.run(0, &borrowed(&records));
+    let letters: Vec<Value> = of_tag(&outs, Some("reject")).into_iter().map(Out::json).collect();
+    assert_eq!(letters.len(), 3);
+    assert!(letters.iter().all(|letter| letter["reason"] == "future"), "{letters:?}");
+    let progress = of_tag(&outs, Some("progress"))[0].json();
+    assert_eq!(progress["stream_time"], json!(T0));
+    let totals = of_tag(&outs, None)[0].json()["room_totals"].clone();
+    assert_eq!(totals, json!({"reactions": 2, "late": 0, "duplicates": 0, "rejected": 2}));
 }
 
 #[test]
