@@ -4,7 +4,8 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use ovation_topology::Partitions;
 
 const AFTER: &str = "\
 Every option can come from a flag, from an environment variable (OVATION_HTTP for --http), or from a TOML file
@@ -52,7 +53,12 @@ pub(crate) enum Command {
 #[derive(Debug, Subcommand)]
 pub(crate) enum TopologyCommand {
     /// Create the SmartModules and topics of a topology where they are missing.
-    Apply(EngineArgs),
+    Apply(ApplyArgs),
+    /// Begin a new epoch: forget a stage's state and count again. Says what it would do, and does it with --yes.
+    ///
+    /// The way out where a stage has stopped because its settings have changed or its source has lost records. What is
+    /// stored stays; readers take the newer epoch. Engines that run go on with it by themselves.
+    Reset(ResetArgs),
 }
 
 #[derive(Debug, Args)]
@@ -139,6 +145,51 @@ pub(crate) struct EngineArgs {
     pub(crate) cluster: ClusterArgs,
     #[command(flatten)]
     pub(crate) topology: TopologyArgs,
+
+    /// Work on these source partitions only, e.g. 0-3 or 0,2,5-7. Engines with the same ones stand by for each other.
+    #[arg(long, env = "OVATION_PARTITIONS", value_name = "LIST")]
+    pub(crate) partitions: Option<Partitions>,
+
+    /// Address that serves /healthz, /readyz and /metrics; off by default.
+    #[arg(long, env = "OVATION_STATUS", value_name = "ADDRESS")]
+    pub(crate) status: Option<SocketAddr>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ApplyArgs {
+    #[command(flatten)]
+    pub(crate) cluster: ClusterArgs,
+    #[command(flatten)]
+    pub(crate) topology: TopologyArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ResetArgs {
+    #[command(flatten)]
+    pub(crate) cluster: ClusterArgs,
+    #[command(flatten)]
+    pub(crate) topology: TopologyArgs,
+
+    /// Reset this stage only.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) stage: Option<String>,
+
+    /// Count again from the oldest record that is there, or only what comes from now on.
+    #[arg(long, value_name = "WHERE", default_value = "beginning")]
+    pub(crate) from: Beginning,
+
+    /// Do it; without this it is only said what would be done.
+    #[arg(long)]
+    pub(crate) yes: bool,
+}
+
+/// Where a new epoch begins.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(crate) enum Beginning {
+    /// With the oldest record that is there.
+    Beginning,
+    /// With the next record.
+    Now,
 }
 
 /// `250ms`, `5s`, `2m`.

@@ -4,8 +4,10 @@
 mod args;
 mod config_file;
 mod failure;
+mod metrics;
 mod modules;
 mod parts;
+mod reset;
 mod run;
 mod say;
 mod signals;

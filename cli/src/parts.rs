@@ -1,11 +1,12 @@
 //! The parts, built from the arguments.
 
+use std::net::SocketAddr;
 use std::path::Path;
 
 use ovation_broker::Broker;
 use ovation_client::Cluster;
 use ovation_gateway::{Config, Hooks};
-use ovation_topology::{Engine, Topology};
+use ovation_topology::{Engine, EngineOptions, Topology};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -41,7 +42,7 @@ pub(crate) async fn reachable(cluster: &Cluster) -> Result<(), Failure> {
 }
 
 /// Errors of the client read "failed to …" themselves.
-fn error_text(text: &str) -> String {
+pub(crate) fn error_text(text: &str) -> String {
     text.strip_prefix("failed to ").unwrap_or(text).to_owned()
 }
 
@@ -57,12 +58,23 @@ pub(crate) async fn apply(
 
 /// Binds the address of the page.
 pub(crate) async fn listener(args: &HttpArgs) -> Result<TcpListener, Failure> {
-    TcpListener::bind(args.http).await.map_err(|error| match error.kind() {
+    listen(args.http, "the gateway", "--http").await
+}
+
+/// Binds an address that `option` names.
+pub(crate) async fn listen(address: SocketAddr, what: &str, option: &str) -> Result<TcpListener, Failure> {
+    TcpListener::bind(address).await.map_err(|error| match error.kind() {
         std::io::ErrorKind::AddrInUse => {
-            Failure::Part(format!("start the gateway: {} is in use; choose another with --http", args.http))
+            Failure::Part(format!("start {what}: {address} is in use; choose another with {option}"))
         }
-        _ => Failure::part("the gateway", &format_args!("cannot listen on {}: {error}", args.http)),
+        _ => Failure::part(what, &format_args!("cannot listen on {address}: {error}")),
     })
+}
+
+/// Serves health and metrics of a process without a gateway, in the background.
+pub(crate) fn health(listener: TcpListener, cluster: Cluster, hooks: Hooks, stop: CancellationToken) {
+    let config = Config::new(cluster);
+    tokio::spawn(async move { ovation_gateway::serve_health(listener, &config, hooks, stop).await });
 }
 
 /// Starts the gateway between the first stage's source and its sink.
@@ -91,8 +103,9 @@ pub(crate) fn gateway(
 pub(crate) fn engine(
     cluster: Cluster,
     topology: &Topology,
+    options: &EngineOptions,
     stop: CancellationToken,
 ) -> Result<Engine, Failure> {
-    Engine::start(cluster, topology, &Builtin, stop)
+    Engine::start(cluster, topology, &Builtin, options, stop)
         .map_err(|error| Failure::Invalid(format!("failed to start the engine: {error}")))
 }

@@ -6,13 +6,13 @@ use std::time::Duration;
 use ovation_broker::Broker;
 use ovation_client::Cluster;
 use ovation_gateway::{Hooks, Part};
-use ovation_topology::{Applied, Engine, TaskState};
+use ovation_topology::{Applied, Engine, EngineOptions, TaskState};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use crate::args::{BrokerArgs, EngineArgs, GatewayArgs, RunArgs, TopologyCommand};
+use crate::args::{ApplyArgs, BrokerArgs, EngineArgs, GatewayArgs, RunArgs, TopologyCommand};
 use crate::failure::Failure;
-use crate::{parts, say, signals};
+use crate::{metrics, parts, reset, say, signals};
 
 /// How long a start waits for its stages before it says that they are still behind.
 const READY_WAIT: Duration = Duration::from_secs(30);
@@ -41,10 +41,10 @@ pub(crate) async fn run(args: RunArgs) -> Result<(), Failure> {
 
     // The engine outlives the gateway, so that what the gateway acknowledged last is still counted on the way out.
     let engine_stop = CancellationToken::new();
-    let engine = Arc::new(parts::engine(cluster.clone(), &topology, engine_stop.clone())?);
-    let watched = Arc::clone(&engine);
-    let hooks = Hooks { readiness: Arc::new(move || engine_parts(&watched)) };
-    let mut gateway = parts::gateway(&args.http, listener, cluster, &topology, hooks, stop.clone())?;
+    let engine =
+        Arc::new(parts::engine(cluster.clone(), &topology, &EngineOptions::default(), engine_stop.clone())?);
+    let mut gateway =
+        parts::gateway(&args.http, listener, cluster, &topology, engine_hooks(&engine), stop.clone())?;
 
     wait_ready(&engine, &stop).await;
     say::line(format_args!("page      http://{address}/"));
@@ -82,8 +82,8 @@ pub(crate) async fn gateway(args: GatewayArgs) -> Result<(), Failure> {
     let cluster = Cluster::new(&args.cluster.cluster);
     parts::reachable(&cluster).await?;
     say_broker(None, &cluster);
-    let gateway: JoinHandle<_> =
-        parts::gateway(&args.http, listener, cluster, &topology, Hooks::default(), stop)?;
+    let hooks = Hooks { metrics: Arc::new(|| metrics::text(&[])), ..Hooks::default() };
+    let gateway: JoinHandle<_> = parts::gateway(&args.http, listener, cluster, &topology, hooks, stop)?;
     say::line(format_args!("page      http://{address}/"));
     say::line("ready     Ctrl-C stops");
     gateway_outcome(gateway.await)
@@ -92,13 +92,23 @@ pub(crate) async fn gateway(args: GatewayArgs) -> Result<(), Failure> {
 /// `ovation engine`.
 pub(crate) async fn engine(args: EngineArgs) -> Result<(), Failure> {
     let topology = parts::topology(&args.topology.topology)?;
+    let health = match args.status {
+        Some(address) => Some(parts::listen(address, "the status port", "--status").await?),
+        None => None,
+    };
     let stop = signals::stop_token()?;
     let cluster = Cluster::new(&args.cluster.cluster);
     parts::reachable(&cluster).await?;
     say_broker(None, &cluster);
     let applied = parts::apply(&cluster, &topology).await?;
     say_applied(&topology.name, &applied);
-    let engine = parts::engine(cluster, &topology, stop.clone())?;
+    let options = EngineOptions { partitions: args.partitions };
+    let engine = Arc::new(parts::engine(cluster.clone(), &topology, &options, stop.clone())?);
+    if let Some(listener) = health {
+        let address = listener.local_addr().map_err(|error| Failure::part("the status port", &error))?;
+        parts::health(listener, cluster, engine_hooks(&engine), stop.clone());
+        say::line(format_args!("status    http://{address}/readyz"));
+    }
     wait_ready(&engine, &stop).await;
     say::line("ready     Ctrl-C stops");
     stop.cancelled().await;
@@ -108,7 +118,14 @@ pub(crate) async fn engine(args: EngineArgs) -> Result<(), Failure> {
 
 /// `ovation topology …`.
 pub(crate) async fn topology(command: TopologyCommand) -> Result<(), Failure> {
-    let TopologyCommand::Apply(args) = command;
+    match command {
+        TopologyCommand::Apply(args) => apply(args).await,
+        TopologyCommand::Reset(args) => reset::reset(args).await,
+    }
+}
+
+/// `ovation topology apply`.
+async fn apply(args: ApplyArgs) -> Result<(), Failure> {
     let topology = parts::topology(&args.topology.topology)?;
     let cluster = Cluster::new(&args.cluster.cluster);
     parts::reachable(&cluster).await?;
@@ -137,6 +154,15 @@ fn say_applied(name: &str, applied: &Applied) {
     ));
 }
 
+/// What the engine adds to health and metrics.
+fn engine_hooks(engine: &Arc<Engine>) -> Hooks {
+    let (watched, counted) = (Arc::clone(engine), Arc::clone(engine));
+    Hooks {
+        readiness: Arc::new(move || engine_parts(&watched)),
+        metrics: Arc::new(move || metrics::text(&counted.status())),
+    }
+}
+
 fn engine_parts(engine: &Engine) -> Vec<Part> {
     engine
         .status()
@@ -149,7 +175,7 @@ fn engine_parts(engine: &Engine) -> Vec<Part> {
                 None if task.state == TaskState::Running && !task.ready => {
                     "waits for its chain's first answer".to_owned()
                 }
-                None => format!("{}, {} records behind", task.state, task.lag()),
+                None => format!("{}, {}, {} records behind", task.state, task.role, task.lag()),
             },
         })
         .collect()

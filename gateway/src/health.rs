@@ -1,12 +1,13 @@
-//! Health: is the process there, and is each of its parts ready?
+//! Health: is the process there, is each of its parts ready, and how is it doing in numbers?
 
 use std::fmt;
 use std::sync::Arc;
 
-use axum::Json;
 use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use axum::{Json, Router};
 use serde::Serialize;
 
 use crate::App;
@@ -27,11 +28,14 @@ pub struct Part {
 pub struct Hooks {
     /// Parts outside the gateway that `/readyz` names too. Called for each request: must not block.
     pub readiness: Arc<dyn Fn() -> Vec<Part> + Send + Sync>,
+    /// What `/metrics` answers, as OpenMetrics text. Called for each request: must not block.
+    pub metrics: Arc<dyn Fn() -> String + Send + Sync>,
 }
 
 impl Default for Hooks {
     fn default() -> Self {
-        Self { readiness: Arc::new(Vec::new) }
+        // An empty exposition is one line.
+        Self { readiness: Arc::new(Vec::new), metrics: Arc::new(|| "# EOF\n".to_owned()) }
     }
 }
 
@@ -62,6 +66,29 @@ pub(crate) async fn readyz(State(app): State<Arc<App>>) -> Response {
         app.standing.part(),
     ];
     parts.extend((app.hooks.readiness)());
+    readiness(&parts)
+}
+
+/// `GET /metrics`.
+pub(crate) async fn metrics(State(app): State<Arc<App>>) -> Response {
+    exposition(&app.hooks)
+}
+
+/// The routes of this file for a process without a gateway.
+pub(crate) fn router(hooks: Hooks) -> Router {
+    let ready = hooks.clone();
+    Router::new()
+        .route("/healthz", get(healthz))
+        .route("/readyz", get(async move || readiness(&(ready.readiness)())))
+        .route("/metrics", get(async move || exposition(&hooks)))
+}
+
+fn exposition(hooks: &Hooks) -> Response {
+    let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+    ([(header::CONTENT_TYPE, kind), (header::CACHE_CONTROL, "no-store")], (hooks.metrics)()).into_response()
+}
+
+fn readiness(parts: &[Part]) -> Response {
     let ready = parts.iter().all(|part| part.ready);
     let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     let body = Json(serde_json::json!({ "ready": ready, "parts": parts }));

@@ -106,3 +106,10 @@ pub async fn serve(
     follower.stop().await;
     Ok(())
 }
+
+/// Serves `/healthz`, `/readyz` and `/metrics` alone, for a process without a gateway, until `shutdown`. Of the configuration
+/// only the bounds on connections count.
+pub async fn serve_health(listener: TcpListener, config: &Config, hooks: Hooks, shutdown: CancellationToken) {
+    let (tasks, cut) = (TaskTracker::new(), CancellationToken::new());
+    server::serve(listener, health::router(hooks), config, &tasks, &shutdown, &cut).await;
+}

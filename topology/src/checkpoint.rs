@@ -46,10 +46,12 @@ pub(crate) fn newest_epoch(pieces: &[Piece]) -> Option<u64> {
     pieces.iter().map(|piece| piece.epoch).max()
 }
 
-/// The newest complete checkpoint of this epoch and configuration that is not ahead of what the outlets have stored.
+/// The newest complete checkpoint of this epoch and configuration that is not ahead of what the outlets have stored; the
+/// epoch's start if there is none.
 ///
-/// A checkpoint of another configuration that is newer than all of ours stops the search: results since then may have been
-/// numbered by it, and replaying older state would give other results under the same numbers.
+/// An epoch belongs to the configuration that began it: replaying its records with another one would give other results
+/// under the same numbers. Where two engines began it at once, or one that stood still wrote its start late, the first start
+/// in the log is the one, for everybody.
 pub(crate) fn choose(
     pieces: &[Piece],
     epoch: u64,
@@ -58,13 +60,15 @@ pub(crate) fn choose(
     stored_reject_seq: u64,
 ) -> Choice {
     let mine = || pieces.iter().filter(|piece| piece.epoch == epoch);
-    if let Some(newest) = mine().next_back()
-        && newest.config != config
+    let foreign = |piece: &&Piece| piece.config != config;
+    if let Some(other) =
+        mine().next().filter(foreign).or_else(|| mine().filter(foreign).find(|piece| !piece.is_start()))
     {
-        return Choice::Foreign(newest.config.clone());
+        return Choice::Foreign(other.config.clone());
     }
+    let ours = || mine().filter(|piece| piece.config == config);
     let mut whole: BTreeMap<i64, BTreeMap<u32, &Piece>> = BTreeMap::new();
-    for piece in mine().filter(|piece| piece.config == config) {
+    for piece in ours().filter(|piece| !piece.is_start()) {
         // A replay writes a checkpoint again, with the same content: the last copy counts.
         whole.entry(piece.id).or_default().insert(piece.piece, piece);
     }
@@ -73,11 +77,13 @@ pub(crate) fn choose(
             let count = usize::try_from(head.pieces).unwrap_or(usize::MAX);
             let consistent = found.values().all(|piece| (piece.seq, piece.pieces) == (head.seq, head.pieces));
             consistent
-                && found.len() == count.max(1)
+                && found.len() == count
                 && head.seq <= stored_seq
                 && head.reject_seq <= stored_reject_seq
         })
     });
+    let start = || ours().find(|piece| piece.is_start()).map(|piece| BTreeMap::from([(0, piece)]));
+    let complete = complete.or_else(start);
     let Some(found) = complete else { return Choice::None };
     let mut checkpoint = Checkpoint {
         config: config.to_owned(),
@@ -90,7 +96,7 @@ pub(crate) fn choose(
         checkpoint.offset = piece.offset;
         checkpoint.seq = piece.seq;
         checkpoint.reject_seq = piece.reject_seq;
-        if piece.pieces > 0 {
+        if !piece.is_start() {
             checkpoint.pieces.push(piece.data.clone());
         }
     }
@@ -149,15 +155,23 @@ mod tests {
     }
 
     #[test]
-    fn another_configurations_newest_checkpoint_is_named() {
-        let mut other = piece(20, 0, 1, 9);
-        other.config = "bb".to_owned();
-        assert_eq!(choose(&[piece(10, 0, 1, 5), other], 1, "aa", 9, 0), Choice::Foreign("bb".to_owned()));
+    fn another_configurations_epoch_is_named() {
+        let other = |piece: Piece| Piece { config: "bb".to_owned(), ..piece };
+        let foreign = Choice::Foreign("bb".to_owned());
+        assert_eq!(choose(&[other(piece(7, 0, 0, 0)), piece(7, 0, 0, 0)], 1, "aa", 9, 0), foreign);
+        assert_eq!(choose(&[piece(10, 0, 1, 5), other(piece(20, 0, 1, 9))], 1, "aa", 9, 0), foreign);
+        let late_start = [piece(7, 0, 0, 0), other(piece(7, 0, 0, 0)), piece(20, 0, 1, 9)];
+        assert_eq!(offset(choose(&late_start, 1, "aa", 9, 0)), Some(20), "it lost the race for the epoch");
+        assert_eq!(choose(&late_start[1..2], 1, "aa", 9, 0), foreign);
     }
 
     #[test]
-    fn a_start_is_a_checkpoint_without_state() {
-        let Choice::Restore(start) = choose(&[piece(7, 0, 0, 0)], 1, "aa", 0, 0) else { panic!("a start") };
+    fn a_start_is_a_checkpoint_without_state_and_the_first_one_counts() {
+        let Choice::Restore(start) = choose(&[piece(7, 0, 0, 0), piece(9, 0, 0, 0)], 1, "aa", 0, 0) else {
+            panic!("a start")
+        };
         assert_eq!((start.offset, start.pieces.len()), (7, 0));
+        let late = [piece(8, 0, 1, 2), piece(9, 0, 0, 0)];
+        assert_eq!(offset(choose(&late, 1, "aa", 2, 0)), Some(8), "a start that came late");
     }
 }

@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::status::StateSize;
+
 /// Key of a record that only moves stream time, on a source topic.
 pub const TICK_KEY: &str = "\u{1}tick";
 /// Key of the record at the end of each call of a chain.
@@ -28,10 +30,23 @@ pub(crate) struct Progress {
     pub(crate) dirty: bool,
     /// Windows that are not final.
     pub(crate) open: u64,
+    /// Results that wait only for another record, because one record lets no more than so many bytes out.
+    #[serde(default)]
+    pub(crate) backlog: u64,
     /// Number of the last result.
     pub(crate) seq: u64,
     /// Number of the last dead letter.
     pub(crate) reject_seq: u64,
+    /// How much the chain keeps.
+    #[serde(default)]
+    pub(crate) state: StateSize,
+}
+
+impl Progress {
+    /// Whether something waits for time to move, or for another record.
+    pub(crate) fn waits(&self) -> bool {
+        self.dirty || self.open > 0 || self.backlog > 0
+    }
 }
 
 /// What every result and dead letter says of itself.
@@ -72,10 +87,50 @@ pub(crate) struct Piece {
     pub(crate) data: String,
 }
 
+impl Piece {
+    /// The start of an epoch: where it begins, with no state.
+    pub(crate) fn start(stage: &str, partition: u32, config: &str, epoch: u64, offset: i64) -> Self {
+        Self {
+            stage: stage.to_owned(),
+            epoch,
+            partition,
+            config: config.to_owned(),
+            id: offset,
+            piece: 0,
+            pieces: 0,
+            offset,
+            seq: 0,
+            reject_seq: 0,
+            data: String::new(),
+        }
+    }
+
+    /// Whether it is one.
+    pub(crate) fn is_start(&self) -> bool {
+        self.pieces == 0
+    }
+
+    /// Key and value to store it under.
+    pub(crate) fn record(&self) -> (Option<Vec<u8>>, Vec<u8>) {
+        (Some(CHECKPOINT_KEY.as_bytes().to_vec()), serde_json::to_vec(self).unwrap_or_default())
+    }
+}
+
+/// What a piece says of itself, without the data.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub(crate) struct PieceHead {
+    /// Name of the stage.
+    pub(crate) stage: String,
+    /// Counts resets, from 1.
+    pub(crate) epoch: u64,
+    /// Source partition.
+    pub(crate) partition: u32,
+}
+
 /// A record that only moves stream time.
 #[derive(Debug, Serialize)]
 pub(crate) struct Tick {
-    /// Milliseconds since 1970.
+    /// Milliseconds since 1970; 0 moves nothing.
     pub(crate) tick: i64,
 }
 

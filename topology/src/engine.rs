@@ -8,10 +8,36 @@ use tokio_util::task::AbortOnDropHandle;
 use tracing::error;
 
 use crate::modules::{ModuleError, Modules, resolve};
+use crate::partitions::Partitions;
 use crate::plan::plan;
 use crate::spec::Topology;
 use crate::status::{TaskState, TaskStatus};
 use crate::task::Task;
+
+/// How an [`Engine`] works.
+#[derive(Debug, Clone, Default)]
+pub struct EngineOptions {
+    /// The source partitions that this engine works on, of every stage; all if nothing is said. Several engines can share them
+    /// out; those that have the same ones stand by for each other.
+    pub partitions: Option<Partitions>,
+}
+
+/// Why an engine cannot start.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum EngineError {
+    /// A SmartModule's bytes, and with them its name on the cluster, cannot be had.
+    #[error(transparent)]
+    Module(#[from] ModuleError),
+    /// It was asked for a partition that no stage has.
+    #[error("failed to use partition {partition}: the sources of the stages have {count}, numbered from 0")]
+    NoPartition {
+        /// What was asked for.
+        partition: u32,
+        /// The most partitions that a source has.
+        count: u32,
+    },
+}
 
 /// Runs a topology's stages: a task for each stage and source partition.
 pub struct Engine {
@@ -27,17 +53,26 @@ impl Engine {
     ///
     /// # Errors
     ///
-    /// A [`ModuleError`], if a SmartModule's bytes, and with them its name on the cluster, cannot be had.
+    /// An [`EngineError`].
     pub fn start(
         cluster: Cluster,
         topology: &Topology,
         modules: &dyn Modules,
+        options: &EngineOptions,
         shutdown: CancellationToken,
-    ) -> Result<Self, ModuleError> {
+    ) -> Result<Self, EngineError> {
         let resolved = resolve(topology, modules)?;
+        let mut plans = plan(topology, &resolved);
+        if let Some(partitions) = &options.partitions {
+            let count = plans.iter().map(|plan| plan.partition + 1).max().unwrap_or(0);
+            if let Some(partition) = partitions.beyond(count) {
+                return Err(EngineError::NoPartition { partition, count });
+            }
+            plans.retain(|plan| partitions.contains(plan.partition));
+        }
         let mut statuses = Vec::new();
         let mut tasks = JoinSet::new();
-        for plan in plan(topology, &resolved) {
+        for plan in plans {
             let (report, status) = watch::channel(TaskStatus::new(&plan.stage, plan.partition));
             statuses.push(status);
             let (cluster, stop) = (cluster.clone(), shutdown.clone());

@@ -20,6 +20,49 @@ pub(crate) fn expected_by_fence(refusal: &str) -> Option<Place> {
     Some(Place { epoch: epoch.parse().ok()?, seq: rest[..digits].parse().ok()? })
 }
 
+/// How a delivery ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Delivery {
+    /// Everything is stored.
+    Stored,
+    /// The log holds numbers that this task did not send: another engine writes.
+    Overtaken,
+}
+
+/// Which of an outlet's numbers may be this task's own work.
+#[derive(Debug)]
+pub(crate) struct Sent {
+    last: u64,
+}
+
+impl Sent {
+    /// `stored` is where the task began: nobody asks whose those are.
+    pub(crate) fn new(stored: u64) -> Self {
+        Self { last: stored }
+    }
+
+    /// A batch up to here was stored, or may have been: it was not acknowledged, and not refused.
+    pub(crate) fn reach(&mut self, last: u64) {
+        self.last = self.last.max(last);
+    }
+
+    /// Whether a log that ends with this number was written to by somebody else. A refusal alone does not tell: a fence may
+    /// be ahead of its log, or have forgotten it.
+    pub(crate) fn is_foreign(&self, stored: u64) -> bool {
+        stored > self.last
+    }
+}
+
+/// How far from the log a fence's memory is looked for when its refusals say nothing: more numbers than one batch has.
+const FENCE_SEARCH_MAX: u64 = 4_096;
+
+/// What a fence that does not continue the log's last number `to` may remember, the likely first: the batch that was just
+/// refused, nothing, numbers above (a write that failed), numbers below (it was set back by somebody who was late).
+pub(crate) fn guesses(to: u64, last_sent: u64) -> impl Iterator<Item = u64> {
+    let near = (1..=FENCE_SEARCH_MAX).flat_map(move |far| [Some(to + far), to.checked_sub(far)]);
+    [last_sent, 0].into_iter().chain(near.flatten()).filter(move |guess| *guess != to)
+}
+
 /// The next thing to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Step {
@@ -150,6 +193,37 @@ mod tests {
     }
 
     #[test]
+    fn a_resync_that_came_late_is_followed_by_another_one() {
+        // Decided when the log ended at 41 and the fence remembered 49. Then the process stood still, another engine set the
+        // fence right and stored up to 49: the comparison holds, and the fence is set back.
+        let mut reconciliation = Reconciliation::default();
+        let decided = std::iter::repeat_with(|| reconciliation.step(1, place(1, 41), Some(place(1, 50))))
+            .find(|step| *step != Step::Wait);
+        assert_eq!(decided, Some(Step::Resync { from: place(1, 49), to: 41 }));
+        // The log is read again with what the fence expects by now, and nothing is sent before both agree.
+        let next = std::iter::repeat_with(|| reconciliation.step(1, place(1, 49), Some(place(1, 42))))
+            .find(|step| *step != Step::Wait);
+        assert_eq!(next, Some(Step::Resync { from: place(1, 41), to: 49 }));
+        assert_eq!(reconciliation.step(1, place(1, 49), Some(place(1, 50))), Step::Send);
+    }
+
+    #[test]
+    fn numbers_beyond_what_was_sent_are_somebody_elses() {
+        let mut sent = Sent::new(40);
+        assert!(!sent.is_foreign(40));
+        assert!(sent.is_foreign(41), "the batch from 41 on was refused, and 41 is there");
+        sent.reach(44);
+        assert!(!sent.is_foreign(44), "a batch without an answer may have arrived");
+        assert!(sent.is_foreign(45));
+    }
+
+    #[test]
+    fn a_silent_fence_is_guessed_from_near_to_far_on_both_sides() {
+        assert_eq!(guesses(41, 50).take(6).collect::<Vec<_>>(), [50, 0, 42, 40, 43, 39]);
+        assert_eq!(guesses(0, 3).take(4).collect::<Vec<_>>(), [3, 1, 2, 3], "never what the log says");
+    }
+
+    #[test]
     fn a_newer_epoch_in_the_log_ends_the_task() {
         let step = Reconciliation::default().step(1, place(2, 3), Some(place(2, 4)));
         assert_eq!(step, Step::Superseded(place(2, 3)));
@@ -163,6 +237,10 @@ mod tests {
     }
 
     impl Broker {
+        fn end(&self) -> u64 {
+            self.log.last().copied().unwrap_or(0)
+        }
+
         /// Stores a batch or says what it expects; `torn`: the memory moves and the write fails.
         fn produce(&mut self, batch: &[u64], torn: bool) -> Result<(), Option<Place>> {
             if batch.first() != Some(&(self.memory + 1)) {
@@ -178,7 +256,8 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever tears, and whoever else writes in between: the log ends up with each number once, in order.
+        /// Whatever tears, whoever else writes in between, and however long this engine stands still between a decision and
+        /// the deed: the log ends up with each number once, in order.
         #[test]
         fn the_log_gets_each_number_once(faults in prop::collection::vec((0..10u8, 1..5usize, 0..4u8), 1..60)) {
             let mut broker = Broker::default();
@@ -190,15 +269,14 @@ mod tests {
                 if pending.is_empty() {
                     break;
                 }
-                let stored = place(1, broker.log.last().copied().unwrap_or(0));
+                let stored = place(1, broker.end());
                 pending.retain(|seq| *seq > stored.seq);
                 match reconciliation.step(1, stored, refusal) {
                     Step::Send if !pending.is_empty() => {
                         let (fault, size, rival) = faults.next().unwrap_or((9, 3, 9));
                         if rival == 0 {
                             // Another engine, which knows the log as well, is quicker.
-                            let next = [stored.seq + 1];
-                            let _ = broker.produce(&next, fault < 2);
+                            let _ = broker.produce(&[broker.end() + 1], fault < 2);
                         }
                         let batch: Vec<u64> = pending.iter().copied().take(size).collect();
                         refusal = match broker.produce(&batch, fault < 4) {
@@ -212,10 +290,19 @@ mod tests {
                         refusal = Some(place(1, broker.memory + 1));
                     }
                     Step::Resync { from, to } => {
+                        let (_, _, rival) = faults.next().unwrap_or((9, 3, 9));
+                        if rival == 1 {
+                            // Another engine does the same first, and goes on until the fence remembers `from` again.
+                            broker.memory = to;
+                            while broker.memory < from.seq {
+                                let _ = broker.produce(&[broker.end() + 1], false);
+                            }
+                        }
+                        refusal = Some(place(1, broker.memory + 1));
                         if broker.memory == from.seq {
                             broker.memory = to;
+                            refusal = Some(place(1, to + 1));
                         }
-                        refusal = None;
                     }
                     Step::Superseded(_) => unreachable!("there is one epoch"),
                 }

@@ -9,6 +9,7 @@
 #![forbid(unsafe_code)]
 
 mod apply;
+mod carry;
 mod check;
 mod checkpoint;
 mod control;
@@ -16,24 +17,30 @@ mod document;
 mod engine;
 mod failure;
 mod fence;
+mod lookout;
 mod modules;
 mod outlet;
+mod partitions;
 mod plan;
 mod problem;
 mod quantity;
+mod reset;
 mod restore;
 mod router;
 mod spec;
+mod standby;
 mod status;
 mod task;
 mod tick;
 
 pub use apply::{Applied, ApplyError, apply};
 pub use control::{CHECKPOINT_KEY, PROGRESS_KEY, REJECT_KEY, RESYNC_KEY, TICK_KEY};
-pub use engine::Engine;
+pub use engine::{Engine, EngineError, EngineOptions};
 pub use modules::{FENCE, ModuleError, Modules};
+pub use partitions::{Partitions, PartitionsError};
 pub use problem::{Problem, SpecError};
+pub use reset::{PartitionReset, ResetError, ResetFrom, plan_reset, reset};
 pub use spec::{
     Emit, ModuleSource, Retention, SmartModule, Stage, Topic, Topology, Transform, Window, WindowKind,
 };
-pub use status::{TaskState, TaskStatus};
+pub use status::{StateSize, TaskRole, TaskState, TaskStatus};

@@ -1,5 +1,6 @@
 //! The way of numbered records into a fenced topic: batch by batch, and back to the log whenever something is unclear.
 
+use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use ovation_client::{Cluster, ProduceError, Producer, ProducerOptions};
@@ -7,10 +8,10 @@ use tracing::{info, warn};
 
 use crate::control::{RESYNC_KEY, Resync};
 use crate::failure::Failure;
-use crate::fence::{Place, Reconciliation, Step, expected_by_fence};
-use crate::plan::TaskPlan;
+use crate::fence::{Delivery, Place, Reconciliation, Sent, Step, expected_by_fence, guesses};
 use crate::restore::last_stored;
 use crate::router::{Numbering, Outgoing};
+use crate::task::Task;
 
 /// Bytes of one batch, about: large enough to be cheap, small enough for any fetch to hold many (docs/fluvio.md 1), and far from a
 /// segment's size (19). A record that is larger goes alone.
@@ -21,9 +22,8 @@ const LOOK_INTERVAL: Duration = Duration::from_millis(250);
 const GIVE_UP: Duration = Duration::from_secs(30);
 /// Time for an acknowledgement.
 const ACKNOWLEDGEMENT_DEADLINE: Duration = Duration::from_secs(5);
-
-/// How far above the log a fence's memory is looked for when its refusals say nothing: more numbers than one batch has.
-const FENCE_SEARCH_MAX: u64 = 4_096;
+/// Guesses at a fence's memory between two looks at the log: a log that moves ends the search.
+const GUESSES_BETWEEN_LOOKS: usize = 64;
 
 /// A key, or none, and a value.
 type Pair = (Option<Vec<u8>>, Vec<u8>);
@@ -32,6 +32,13 @@ type Pair = (Option<Vec<u8>>, Vec<u8>);
 pub(crate) struct Outlet {
     topic: String,
     producer: Producer,
+}
+
+/// What a delivery is about.
+pub(crate) struct Errand<'a> {
+    pub(crate) task: &'a Task,
+    pub(crate) epoch: u64,
+    pub(crate) numbering: &'a mut Numbering,
 }
 
 impl Outlet {
@@ -44,6 +51,10 @@ impl Outlet {
         Self { topic: topic.to_owned(), producer: Producer::open(cluster.clone(), topic, options) }
     }
 
+    pub(crate) fn topic(&self) -> &str {
+        &self.topic
+    }
+
     /// Waits for the connection.
     pub(crate) async fn ready(&self) -> Result<(), Failure> {
         Ok(self.producer.ready(GIVE_UP).await?)
@@ -54,61 +65,66 @@ impl Outlet {
         self.producer.clone()
     }
 
-    /// Sees to it that everything that is pending is stored, once, by this task or by another one.
+    /// Sees to it that everything that is pending is stored, once, by this task or by another one. Ends early when it turns out
+    /// that somebody else writes: what is left stays pending.
+    ///
+    /// The process may be paused at any await, for any time, while another one goes on. A batch that is sent late is refused
+    /// by the fence, as it does not continue what is stored by then; what was read of the log is never used to decide
+    /// what is stored without the fence's consent; and a memory of the fence that was set back late is no harm, because
+    /// the log is read again before anything is sent on the strength of it.
     pub(crate) async fn deliver(
         &self,
-        cluster: &Cluster,
-        plan: &TaskPlan,
-        epoch: u64,
-        numbering: &mut Numbering,
+        mut errand: Errand<'_>,
         trouble: impl Fn(&str),
-    ) -> Result<(), Failure> {
+    ) -> Result<Delivery, Failure> {
         let mut reconciliation = Reconciliation::default();
+        let mut sent = Sent::new(errand.numbering.stored);
         let mut stuck_since: Option<Instant> = None;
-        while !numbering.pending.is_empty() {
-            let (batch, last) = next_batch(&numbering.pending);
+        while !errand.numbering.pending.is_empty() {
+            let (batch, last) = next_batch(&errand.numbering.pending);
             match self.producer.send_batch(batch).await {
                 Ok(()) => {
-                    numbering.confirm(last);
+                    errand.numbering.confirm(last);
+                    sent.reach(last);
                     reconciliation = Reconciliation::default();
                     stuck_since = None;
                 }
                 Err(error @ ProduceError::TooLarge { .. }) => return Err(Failure::Stop(error.to_string())),
                 Err(error) => {
                     trouble(&error.to_string());
+                    if !matches!(error, ProduceError::Refused(_)) {
+                        sent.reach(last);
+                    }
                     let since = *stuck_since.get_or_insert_with(Instant::now);
-                    let last_sent = last;
-                    let mut case =
-                        Case { cluster, plan, epoch, numbering: &mut *numbering, error, last_sent, since };
-                    self.reconcile(&mut case, &mut reconciliation).await?;
+                    let case = Case::new(&mut errand, &sent, error, last, since);
+                    if self.reconcile(case, &mut reconciliation).await? == Delivery::Overtaken {
+                        return Ok(Delivery::Overtaken);
+                    }
                 }
             }
         }
-        Ok(())
+        Ok(Delivery::Stored)
     }
 
-    /// Reads the log back until it is clear what to send next.
+    /// Reads the log back until it is clear what to send next, or that somebody else writes.
     async fn reconcile(
         &self,
-        case: &mut Case<'_>,
+        mut case: Case<'_, '_>,
         reconciliation: &mut Reconciliation,
-    ) -> Result<(), Failure> {
+    ) -> Result<Delivery, Failure> {
+        let epoch = case.errand.epoch;
         loop {
             if case.since.elapsed() > GIVE_UP {
                 return Err(Failure::Restart(case.error.to_string()));
             }
-            let expected = match &case.error {
-                ProduceError::Refused(text) => expected_by_fence(text),
-                _ => None,
-            };
-            if expected.is_none() {
+            if case.expected.is_none() {
                 // The broker is away, or ails: it is given a moment, and then its log is asked what arrived.
                 tokio::time::sleep(LOOK_INTERVAL).await;
                 if self.producer.ready(LOOK_INTERVAL).await.is_err() {
                     continue;
                 }
             }
-            let stored = match last_stored(case.cluster, case.plan, &self.topic).await {
+            let stored = match self.look(case.errand).await {
                 Ok(stored) => stored,
                 Err(stop @ Failure::Stop(_)) => return Err(stop),
                 Err(Failure::Restart(_)) => {
@@ -116,48 +132,64 @@ impl Outlet {
                     continue;
                 }
             };
-            if stored.epoch == case.epoch {
-                case.numbering.confirm(stored.seq);
+            if stored.epoch == epoch {
+                case.errand.numbering.confirm(stored.seq);
+                if case.sent.is_foreign(stored.seq) {
+                    return Ok(Delivery::Overtaken);
+                }
             }
-            let is_silent = expected.is_none() && matches!(case.error, ProduceError::Refused(_));
-            match reconciliation.step(case.epoch, stored, expected) {
-                Step::Send if is_silent && reconciliation.is_stuck(stored) => {
-                    return self.search_fence(case, stored).await;
+            match reconciliation.step(epoch, stored, case.expected) {
+                Step::Send if case.is_silent && reconciliation.is_stuck(stored) => {
+                    case.is_silent = false;
+                    match self.search_fence(&case, stored).await? {
+                        Search::SetRight(expected) => case.expected = Some(expected),
+                        Search::Over => {}
+                        Search::InVain => return Err(Failure::Restart(case.error.to_string())),
+                    }
                 }
-                Step::Send => return Ok(()),
+                Step::Send => return Ok(Delivery::Stored),
                 Step::Wait => tokio::time::sleep(LOOK_INTERVAL).await,
-                Step::Superseded(place) => {
-                    return Err(Failure::Restart(format!(
-                        "failed to store in topic {:?}: epoch {} has begun, this task is of epoch {}",
-                        self.topic, place.epoch, case.epoch
-                    )));
-                }
-                Step::Resync { from, to } => match self.resync(&case.plan.stage, from, to).await {
-                    Ok(()) => return Ok(()),
+                Step::Superseded(place) => return Err(superseded(&self.topic, place, epoch)),
+                Step::Resync { from, to } => match self.resync(case.errand, from, to).await {
+                    // Not on to sending, but back to the log: what was decided a moment ago may be old. Another engine may
+                    // have set the fence right, stored what was missing, and so brought the fence's memory to the very
+                    // number that this one compared with.
+                    Ok(()) => case.expected = Some(Place { epoch: from.epoch, seq: to + 1 }),
                     Err(error) => {
                         warn!(topic = self.topic, %error, "the fence was not set right");
-                        case.error = error;
+                        case.refused(error);
                     }
                 },
             }
         }
     }
 
-    /// Sets a fence right that refuses what continues the log, and does not say what it remembers: a real cluster answers a
-    /// refusal with a storage error and drops its text. A resync is compare-and-set, so a wrong guess changes nothing.
-    async fn search_fence(&self, case: &Case<'_>, stored: Place) -> Result<(), Failure> {
-        let to = if stored.epoch == case.epoch { stored.seq } else { 0 };
-        for seq in std::iter::once(case.last_sent).chain([0]).chain(to + 1..=to + FENCE_SEARCH_MAX) {
-            match self.resync(&case.plan.stage, Place { epoch: case.epoch, seq }, to).await {
-                Err(ProduceError::Refused(_)) => {}
-                // Found; or the broker is away, which the next batch will tell.
-                _ => return Ok(()),
-            }
-        }
-        Err(Failure::Restart(case.error.to_string()))
+    /// What the log holds now.
+    async fn look(&self, errand: &Errand<'_>) -> Result<Place, Failure> {
+        last_stored(&errand.task.cluster, &errand.task.plan, &self.topic, errand.epoch).await
     }
 
-    async fn resync(&self, stage: &str, from: Place, to: u64) -> Result<(), ProduceError> {
+    /// Sets a fence right that refuses what continues the log, and does not say what it remembers: a real cluster answers a
+    /// refusal with a storage error and drops its text. A resync is compare-and-set, so a wrong guess changes nothing; and a
+    /// log that moves means that the fence is with somebody else, who must not be set back.
+    async fn search_fence(&self, case: &Case<'_, '_>, stored: Place) -> Result<Search, Failure> {
+        let epoch = case.errand.epoch;
+        let to = if stored.epoch == epoch { stored.seq } else { 0 };
+        for (number, seq) in guesses(to, case.last_sent).enumerate() {
+            if number % GUESSES_BETWEEN_LOOKS == 0 && self.look(case.errand).await? != stored {
+                return Ok(Search::Over);
+            }
+            match self.resync(case.errand, Place { epoch, seq }, to).await {
+                Ok(()) => return Ok(Search::SetRight(Place { epoch, seq: to + 1 })),
+                Err(ProduceError::Refused(_)) => {}
+                // The broker is away, which the next batch will tell.
+                Err(_) => return Ok(Search::Over),
+            }
+        }
+        Ok(Search::InVain)
+    }
+
+    async fn resync(&self, errand: &Errand<'_>, from: Place, to: u64) -> Result<(), ProduceError> {
         info!(
             topic = self.topic,
             epoch = from.epoch,
@@ -165,8 +197,8 @@ impl Outlet {
             to,
             "setting a fence right that is not with its log"
         );
-        let value =
-            serde_json::to_vec(&Resync { stage, epoch: from.epoch, from: from.seq, to }).unwrap_or_default();
+        let resync = Resync { stage: &errand.task.plan.stage, epoch: from.epoch, from: from.seq, to };
+        let value = serde_json::to_vec(&resync).unwrap_or_default();
         self.producer.send_batch(vec![(Some(RESYNC_KEY.as_bytes().to_vec()), value)]).await
     }
 
@@ -192,25 +224,73 @@ impl Outlet {
 }
 
 /// What is to be cleared up after a batch was not acknowledged.
-struct Case<'a> {
-    cluster: &'a Cluster,
-    plan: &'a TaskPlan,
-    epoch: u64,
-    numbering: &'a mut Numbering,
+struct Case<'a, 'b> {
+    errand: &'a mut Errand<'b>,
+    sent: &'a Sent,
     error: ProduceError,
+    /// What the fence expects, as far as it is known.
+    expected: Option<Place>,
+    /// The broker refused and did not say why.
+    is_silent: bool,
     /// Last number of the batch that was not acknowledged.
     last_sent: u64,
     /// Since when nothing was stored.
     since: Instant,
 }
 
+impl<'a, 'b> Case<'a, 'b> {
+    fn new(
+        errand: &'a mut Errand<'b>,
+        sent: &'a Sent,
+        error: ProduceError,
+        last_sent: u64,
+        since: Instant,
+    ) -> Self {
+        let mut case =
+            Self { errand, sent, error: error.clone(), expected: None, is_silent: false, last_sent, since };
+        case.refused(error);
+        case
+    }
+
+    fn refused(&mut self, error: ProduceError) {
+        self.expected = match &error {
+            ProduceError::Refused(text) => expected_by_fence(text),
+            _ => None,
+        };
+        self.is_silent = self.expected.is_none() && matches!(error, ProduceError::Refused(_));
+        self.error = error;
+    }
+}
+
+/// How the search for a fence's memory ended.
+enum Search {
+    /// It was found, and set: this is what the fence expects now.
+    SetRight(Place),
+    /// The log moves, or the broker is away: there is nothing to be searched.
+    Over,
+    /// None of the guesses was right.
+    InVain,
+}
+
+/// The end of a task whose epoch is over.
+pub(crate) fn superseded(topic: &str, place: Place, epoch: u64) -> Failure {
+    Failure::Restart(format!(
+        "failed to store in topic {topic:?}: epoch {} has begun, this task is of epoch {epoch}",
+        place.epoch
+    ))
+}
+
 /// The next batch, and the number of its last record.
-fn next_batch(pending: &[Outgoing]) -> (Vec<Pair>, u64) {
+fn next_batch(pending: &VecDeque<Outgoing>) -> (Vec<Pair>, u64) {
     let count = batch_length(pending.iter().map(|outgoing| outgoing.value.len()));
-    let last = pending[..count].last().map_or(0, |outgoing| outgoing.seq);
-    let batch = pending[..count]
+    let mut last = 0;
+    let batch = pending
         .iter()
-        .map(|outgoing| (outgoing.key.as_ref().map(|key| key.to_vec()), outgoing.value.to_vec()))
+        .take(count)
+        .map(|outgoing| {
+            last = outgoing.seq;
+            (outgoing.key.as_ref().map(|key| key.to_vec()), outgoing.value.to_vec())
+        })
         .collect();
     (batch, last)
 }

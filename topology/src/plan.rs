@@ -22,8 +22,10 @@ pub(crate) struct TaskPlan {
     pub(crate) sink: String,
     pub(crate) dead_letter: Option<String>,
     pub(crate) checkpoints: Option<String>,
-    /// Time between two ticks.
+    /// Time between two ticks while a change waits for one.
     pub(crate) every: Duration,
+    /// How long a source has to be quiet before ticks move its stream time.
+    pub(crate) idleness: Duration,
     /// Hash of what a checkpoint depends on.
     pub(crate) config: String,
     modules: Vec<ChainModule>,
@@ -44,12 +46,19 @@ pub(crate) fn plan(topology: &Topology, modules: &BTreeMap<String, Resolved>) ->
                 dead_letter: stage.dead_letter.clone(),
                 checkpoints: stage.checkpoints.clone(),
                 every: stage.every().unwrap_or(DEFAULT_EVERY),
+                idleness: idleness(stage),
                 config: config.clone(),
                 modules: chain(stage, modules),
             });
         }
     }
     tasks
+}
+
+/// The longest of the stage's window transforms.
+fn idleness(stage: &Stage) -> Duration {
+    let windowed = stage.transforms.iter().filter(|transform| !transform.windows.is_empty());
+    windowed.map(|transform| transform.idleness).max().unwrap_or_default()
 }
 
 fn chain(stage: &Stage, modules: &BTreeMap<String, Resolved>) -> Vec<ChainModule> {
@@ -102,6 +111,24 @@ impl TaskPlan {
             }
         }
         modules
+    }
+}
+
+#[cfg(test)]
+impl TaskPlan {
+    pub(crate) fn for_test(stage: &str) -> Self {
+        Self {
+            stage: stage.to_owned(),
+            partition: 0,
+            source: "lines".to_owned(),
+            sink: "counts".to_owned(),
+            dead_letter: None,
+            checkpoints: None,
+            every: DEFAULT_EVERY,
+            idleness: Duration::ZERO,
+            config: "aa".to_owned(),
+            modules: Vec::new(),
+        }
     }
 }
 

@@ -1,6 +1,6 @@
 //! Finds out where a task goes on: what its outlets hold, and which checkpoint they confirm.
 
-use ovation_client::{Cluster, Record, bounds, read_tail};
+use ovation_client::{Cluster, Error as ClientError, Record, bounds, read_tail};
 use tracing::info;
 
 use crate::checkpoint::{Checkpoint, Choice, choose, newest_epoch, pieces};
@@ -11,7 +11,7 @@ use crate::plan::TaskPlan;
 
 /// Records of an outlet that are looked at for the largest number: with two engines at work the last record need not
 /// have it (docs/fluvio.md 20).
-const OUTLET_TAIL: u32 = 32;
+pub(crate) const OUTLET_TAIL: u32 = 32;
 /// Records of a checkpoint partition that are looked at first; each further look takes more.
 const FIRST_LOOK: u32 = 64;
 const LOOK_GROWTH: u32 = 8;
@@ -29,33 +29,51 @@ pub(crate) struct Restored {
     pub(crate) stored_reject: Place,
     /// The source's high watermark.
     pub(crate) high_watermark: i64,
+    /// Everything below this offset of the checkpoint partition was there to be looked at.
+    pub(crate) checkpoints_end: i64,
+}
+
+impl Restored {
+    /// Number of the last stored result of the epoch.
+    pub(crate) fn stored_seq(&self) -> u64 {
+        if self.stored.epoch == self.epoch { self.stored.seq } else { 0 }
+    }
+
+    /// Number of the last stored dead letter of the epoch.
+    pub(crate) fn stored_reject_seq(&self) -> u64 {
+        if self.stored_reject.epoch == self.epoch { self.stored_reject.seq } else { 0 }
+    }
 }
 
 /// Reads outlets, source and checkpoints.
 pub(crate) async fn restore(cluster: &Cluster, plan: &TaskPlan) -> Result<Restored, Failure> {
-    let stored = last_stored(cluster, plan, &plan.sink).await?;
-    let stored_reject = match &plan.dead_letter {
-        Some(topic) => last_stored(cluster, plan, topic).await?,
-        None => Place::default(),
+    let way_out = WayOut { cluster, plan };
+    let sink = last_of(cluster, &plan.sink, plan.partition).await?;
+    let letters = match &plan.dead_letter {
+        Some(topic) => last_of(cluster, topic, plan.partition).await?,
+        None => None,
     };
     let source = bounds(cluster, &plan.source, plan.partition).await?;
-    let found = look_back(cluster, plan, stored, stored_reject).await?;
-    let (epoch, checkpoint) = match found {
-        (epoch, Choice::Restore(checkpoint)) => (epoch, Some(checkpoint)),
-        (epoch, Choice::None) => (epoch, None),
-        (_, Choice::Foreign(config)) => return Err(foreign(plan, &config)),
+    let found = look_back(cluster, plan, place_of(sink.as_ref()), place_of(letters.as_ref())).await?;
+    let epoch = found.epoch;
+    let stored = own(sink, &way_out, &plan.sink, epoch)?;
+    let stored_reject = own(letters, &way_out, plan.dead_letter.as_deref().unwrap_or_default(), epoch)?;
+    let checkpoint = match found.choice {
+        Choice::Restore(checkpoint) => Some(checkpoint),
+        Choice::None => None,
+        Choice::Foreign(config) => return Err(way_out.foreign(&config)),
     };
     let has_results = stored.epoch == epoch || stored_reject.epoch == epoch;
     let is_new = checkpoint.is_none();
     let checkpoint = match checkpoint {
         Some(checkpoint) if checkpoint.offset < source.start => {
-            return Err(lost(plan, checkpoint.offset, source.start));
+            return Err(way_out.lost(checkpoint.offset, source.start));
         }
         Some(checkpoint) if checkpoint.offset > source.end => {
-            return Err(beyond(plan, checkpoint.offset, source.end));
+            return Err(way_out.beyond(checkpoint.offset, source.end));
         }
         Some(checkpoint) => checkpoint,
-        None if has_results && source.start > 0 => return Err(lost(plan, 0, source.start)),
+        None if has_results && source.start > 0 => return Err(way_out.lost(0, source.start)),
         None => Checkpoint {
             config: plan.config.clone(),
             offset: source.start,
@@ -73,42 +91,78 @@ pub(crate) async fn restore(cluster: &Cluster, plan: &TaskPlan) -> Result<Restor
         stored = stored.seq,
         "going on from here"
     );
-    Ok(Restored { epoch, checkpoint, is_new, stored, stored_reject, high_watermark: source.end })
+    Ok(Restored {
+        epoch,
+        checkpoint,
+        is_new,
+        stored,
+        stored_reject,
+        high_watermark: source.end,
+        checkpoints_end: found.checkpoints_end,
+    })
 }
 
 /// The last number that an outlet of the stage holds; zeros if it holds nothing.
-pub(crate) async fn last_stored(cluster: &Cluster, plan: &TaskPlan, topic: &str) -> Result<Place, Failure> {
-    let tail = read_tail(cluster, topic, plan.partition, OUTLET_TAIL).await?;
-    match highest(&tail, &plan.stage) {
-        Ok(place) => Ok(place),
-        Err(stranger) => Err(Failure::Stop(format!(
-            "failed to go on with stage {:?}: partition {} of topic {topic:?} holds results of stage {stranger:?}, and \
-             a sink belongs to one stage; use another topic, or begin a new epoch with `ovation topology reset`",
-            plan.stage, plan.partition
-        ))),
+pub(crate) async fn last_stored(
+    cluster: &Cluster,
+    plan: &TaskPlan,
+    topic: &str,
+    epoch: u64,
+) -> Result<Place, Failure> {
+    let last = last_of(cluster, topic, plan.partition).await?;
+    own(last, &WayOut { cluster, plan }, topic, epoch)
+}
+
+/// The largest number in an outlet's partition, whichever stage made it.
+pub(crate) async fn last_of(
+    cluster: &Cluster,
+    topic: &str,
+    partition: u32,
+) -> Result<Option<Numbered>, ClientError> {
+    Ok(highest(&read_tail(cluster, topic, partition, OUTLET_TAIL).await?))
+}
+
+pub(crate) fn place_of(last: Option<&Numbered>) -> Place {
+    last.map_or(Place::default(), |last| Place { epoch: last.epoch, seq: last.seq })
+}
+
+/// Its place, if the stage made it, or if it is of an older epoch, which does not matter any more.
+fn own(last: Option<Numbered>, way_out: &WayOut<'_>, topic: &str, epoch: u64) -> Result<Place, Failure> {
+    match last {
+        Some(last) if last.stage != way_out.plan.stage && last.epoch >= epoch => {
+            Err(way_out.stranger(topic, &last.stage))
+        }
+        last => Ok(place_of(last.as_ref())),
     }
 }
 
-/// The largest number among the records; an error names the stage that wrote the largest one, if it is another.
-fn highest(records: &[Record], stage: &str) -> Result<Place, String> {
+/// The largest number among the records.
+fn highest(records: &[Record]) -> Option<Numbered> {
     let numbered = records.iter().filter_map(|record| serde_json::from_slice::<Numbered>(&record.value).ok());
-    let place = |numbered: &Numbered| Place { epoch: numbered.epoch, seq: numbered.seq };
-    match numbered.max_by_key(place) {
-        None => Ok(Place::default()),
-        Some(last) if last.stage == stage => Ok(place(&last)),
-        Some(last) => Err(last.stage),
-    }
+    numbered.max_by_key(|numbered| (numbered.epoch, numbered.seq))
 }
 
-/// The epoch, and the checkpoint to begin with: looks further and further back until one is found or there are no more.
-async fn look_back(
+/// What a checkpoint partition says.
+pub(crate) struct Found {
+    /// The present epoch, from 1.
+    pub(crate) epoch: u64,
+    /// The checkpoint to begin with.
+    pub(crate) choice: Choice,
+    /// End of the partition before it was read.
+    pub(crate) checkpoints_end: i64,
+}
+
+/// Looks further and further back until a checkpoint is found or there are no more.
+pub(crate) async fn look_back(
     cluster: &Cluster,
     plan: &TaskPlan,
     stored: Place,
     stored_reject: Place,
-) -> Result<(u64, Choice), Failure> {
+) -> Result<Found, ClientError> {
     let outlets = stored.epoch.max(stored_reject.epoch).max(1);
-    let Some(topic) = &plan.checkpoints else { return Ok((outlets, Choice::None)) };
+    let Some(topic) = &plan.checkpoints else {
+        return Ok(Found { epoch: outlets, choice: Choice::None, checkpoints_end: 0 });
+    };
     let held = bounds(cluster, topic, plan.partition).await?;
     let mut count = FIRST_LOOK;
     loop {
@@ -119,38 +173,75 @@ async fn look_back(
         let choice = choose(&pieces, epoch, &plan.config, seq_in(stored), seq_in(stored_reject));
         let exhausted = i64::from(count) >= held.end - held.start;
         if choice != Choice::None || exhausted {
-            return Ok((epoch, choice));
+            return Ok(Found { epoch, choice, checkpoints_end: held.end });
         }
         count = count.saturating_mul(LOOK_GROWTH);
     }
 }
 
-fn foreign(plan: &TaskPlan, config: &str) -> Failure {
-    Failure::Stop(format!(
-        "failed to go on with stage {:?}, partition {}: its newest checkpoint was made with another configuration ({config}, \
-         now {}), and old state under new settings would give wrong numbers; go back to the old settings, or begin a new \
-         epoch with `ovation topology reset`",
-        plan.stage, plan.partition, plan.config
-    ))
+/// Sentences for what needs somebody's decision, with the command that is the way out.
+struct WayOut<'a> {
+    cluster: &'a Cluster,
+    plan: &'a TaskPlan,
 }
 
-fn lost(plan: &TaskPlan, from: i64, start: i64) -> Failure {
-    Failure::Stop(format!(
-        "failed to go on with stage {:?}: offsets {from} to {} of partition {} of {:?} are needed, and retention has removed \
-         them; begin a new epoch with `ovation topology reset`",
-        plan.stage,
-        start - 1,
-        plan.partition,
-        plan.source
-    ))
+impl WayOut<'_> {
+    fn command(&self) -> String {
+        reset_command(self.cluster, &self.plan.stage)
+    }
+
+    fn stranger(&self, topic: &str, stage: &str) -> Failure {
+        Failure::Stop(format!(
+            "failed to go on with stage {:?}: partition {} of topic {topic:?} holds results of stage {stage:?}, and a sink \
+             belongs to one stage; use another topic, or {}",
+            self.plan.stage,
+            self.plan.partition,
+            self.command()
+        ))
+    }
+
+    fn foreign(&self, config: &str) -> Failure {
+        Failure::Stop(format!(
+            "failed to go on with stage {:?}, partition {}: its checkpoints were made with another configuration ({config}, \
+             now {}), and old state under new settings would give wrong numbers; go back to the old settings, or {}",
+            self.plan.stage,
+            self.plan.partition,
+            self.plan.config,
+            self.command()
+        ))
+    }
+
+    fn lost(&self, from: i64, start: i64) -> Failure {
+        Failure::Stop(format!(
+            "failed to go on with stage {:?}: offsets {from} to {} of partition {} of {:?} are needed, and retention has \
+             removed them; {}",
+            self.plan.stage,
+            start - 1,
+            self.plan.partition,
+            self.plan.source,
+            self.command()
+        ))
+    }
+
+    fn beyond(&self, offset: i64, end: i64) -> Failure {
+        Failure::Stop(format!(
+            "failed to go on with stage {:?}: its checkpoint stands at offset {offset} of partition {} of {:?}, and the topic \
+             ends at {end}: the broker has lost records, or is another one; {}",
+            self.plan.stage,
+            self.plan.partition,
+            self.plan.source,
+            self.command()
+        ))
+    }
 }
 
-fn beyond(plan: &TaskPlan, offset: i64, end: i64) -> Failure {
-    Failure::Stop(format!(
-        "failed to go on with stage {:?}: its checkpoint stands at offset {offset} of partition {} of {:?}, and the topic ends \
-         at {end}: the broker has lost records, or is another one; begin a new epoch with `ovation topology reset`",
-        plan.stage, plan.partition, plan.source
-    ))
+/// The way out of what only somebody's decision can mend.
+fn reset_command(cluster: &Cluster, stage: &str) -> String {
+    format!(
+        "begin a new epoch with `ovation topology reset --cluster {} --stage {stage} --yes` (without --yes it says what it \
+         would do; add the --topology of this engine)",
+        cluster.endpoint()
+    )
 }
 
 #[cfg(test)]
@@ -165,13 +256,24 @@ mod tests {
     #[test]
     fn the_largest_number_counts_not_the_last_one() {
         let tail = [record(0, "words", 1, 7), record(1, "words", 2, 2), record(2, "words", 2, 1)];
-        assert_eq!(highest(&tail, "words"), Ok(Place { epoch: 2, seq: 2 }));
-        assert_eq!(highest(&[], "words"), Ok(Place::default()));
+        assert_eq!(place_of(highest(&tail).as_ref()), Place { epoch: 2, seq: 2 });
+        assert_eq!(place_of(highest(&[]).as_ref()), Place::default());
     }
 
     #[test]
-    fn another_stages_results_are_not_taken_for_ours() {
-        let tail = [record(0, "words", 1, 7), record(1, "letters", 1, 9)];
-        assert_eq!(highest(&tail, "words"), Err("letters".to_owned()));
+    fn another_stages_results_are_taken_for_ours_in_no_epoch_that_counts() {
+        let cluster = Cluster::new("localhost:9003");
+        let plan = TaskPlan::for_test("words");
+        let way_out = WayOut { cluster: &cluster, plan: &plan };
+        let last = || highest(&[record(0, "words", 1, 7), record(1, "letters", 1, 9)]);
+        let Err(Failure::Stop(error)) = own(last(), &way_out, "counts", 1) else {
+            panic!("another stage's sink")
+        };
+        assert!(
+            error.contains("ovation topology reset --cluster localhost:9003 --stage words --yes"),
+            "{error}"
+        );
+        assert!(error.contains("\"letters\""), "{error}");
+        assert!(own(last(), &way_out, "counts", 2).is_ok(), "a reset has left it behind");
     }
 }

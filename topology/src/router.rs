@@ -1,5 +1,7 @@
 //! Tells apart what a chain returns, and checks that nothing is missing. No I/O.
 
+use std::collections::VecDeque;
+
 use bytes::Bytes;
 use ovation_client::ChainRecord;
 
@@ -28,7 +30,9 @@ pub(crate) struct Numbering {
     /// Number of the last record that is stored.
     pub(crate) stored: u64,
     /// What is to be sent, in order.
-    pub(crate) pending: Vec<Outgoing>,
+    pub(crate) pending: VecDeque<Outgoing>,
+    /// Bytes of their values.
+    bytes: usize,
 }
 
 /// Why an answer cannot be used; the way out is to restart from the checkpoint.
@@ -66,8 +70,6 @@ pub(crate) struct Router {
     pub(crate) checkpoints: Vec<ChainRecord>,
     /// Where the chain stands.
     pub(crate) progress: Option<Progress>,
-    /// Bytes in all that is pending.
-    pub(crate) pending_bytes: usize,
 }
 
 /// Where a router begins: the checkpoint's numbers and what is stored.
@@ -94,16 +96,17 @@ impl Router {
             stage: stage.to_owned(),
             epoch: start.epoch,
             next: start.offset,
-            results: Numbering { seen: start.seq, stored: stored(start.stored), pending: Vec::new() },
-            rejects: Numbering {
-                seen: start.reject_seq,
-                stored: stored(start.stored_reject),
-                pending: Vec::new(),
-            },
+            results: Numbering::new(start.seq, stored(start.stored)),
+            rejects: Numbering::new(start.reject_seq, stored(start.stored_reject)),
             checkpoints: Vec::new(),
             progress: None,
-            pending_bytes: 0,
         }
+    }
+
+    /// Bytes of all that is held.
+    pub(crate) fn held_bytes(&self) -> usize {
+        let pieces: usize = self.checkpoints.iter().map(|piece| piece.value.len()).sum();
+        self.results.bytes + self.rejects.bytes + pieces
     }
 
     /// Next source offset that the chain is to take.
@@ -123,10 +126,9 @@ impl Router {
                 let numbered = self.numbered("a dead letter", &record.value)?;
                 // Stored without a key: the reader of dead letters looks at their reason.
                 let outgoing = Outgoing { seq: numbered.seq, key: None, value: record.value };
-                self.pending_bytes += self.rejects.take("dead letter", outgoing)?;
+                self.rejects.take("dead letter", outgoing)?;
             }
             Some(key) if key == CHECKPOINT_KEY.as_bytes() => {
-                self.pending_bytes += record.value.len();
                 self.checkpoints.push(record);
             }
             Some([CONTROL, name @ ..]) => {
@@ -136,7 +138,7 @@ impl Router {
             _ => {
                 let numbered = self.numbered("a result", &record.value)?;
                 let outgoing = Outgoing { seq: numbered.seq, key: record.key, value: record.value };
-                self.pending_bytes += self.results.take("result", outgoing)?;
+                self.results.take("result", outgoing)?;
             }
         }
         Ok(false)
@@ -172,28 +174,36 @@ impl Router {
 }
 
 impl Numbering {
-    /// Takes the next record, if it is the next one; answers the bytes that it adds.
-    fn take(&mut self, what: &'static str, outgoing: Outgoing) -> Result<usize, Breach> {
+    pub(crate) fn new(seen: u64, stored: u64) -> Self {
+        Self { seen, stored, ..Self::default() }
+    }
+
+    /// Takes the next record, if it is the next one.
+    fn take(&mut self, what: &'static str, outgoing: Outgoing) -> Result<(), Breach> {
         let seq = outgoing.seq;
         if seq <= self.seen {
-            return Ok(0);
+            return Ok(());
         }
         if seq != self.seen + 1 {
             return Err(Breach::Missing { what, seen: self.seen, got: seq });
         }
         self.seen = seq;
-        if seq <= self.stored {
-            return Ok(0);
+        if seq > self.stored {
+            self.bytes += outgoing.value.len();
+            self.pending.push_back(outgoing);
         }
-        let bytes = outgoing.value.len();
-        self.pending.push(outgoing);
-        Ok(bytes)
+        Ok(())
     }
 
     /// Forgets what is stored up to this number.
     pub(crate) fn confirm(&mut self, stored: u64) {
         self.stored = self.stored.max(stored);
-        self.pending.retain(|outgoing| outgoing.seq > self.stored);
+        while let Some(known) = self.pending.front()
+            && known.seq <= self.stored
+        {
+            self.bytes -= known.value.len();
+            self.pending.pop_front();
+        }
     }
 }
 
@@ -253,8 +263,10 @@ mod tests {
         assert_eq!(router.take(progress(10, 14, 9)), Ok(true));
         assert_eq!(pending(&router), [8, 9]);
         assert_eq!(router.next(), 14);
+        let both = router.held_bytes();
         router.results.confirm(8);
         assert_eq!(pending(&router), [9]);
+        assert_eq!(router.held_bytes() * 2, both);
     }
 
     #[test]

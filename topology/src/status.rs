@@ -1,5 +1,7 @@
 use std::fmt;
 
+use serde::Deserialize;
+
 /// Where a task stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TaskStatus {
@@ -9,6 +11,8 @@ pub struct TaskStatus {
     pub partition: u32,
     /// What it is doing.
     pub state: TaskState,
+    /// Whether it stores what the chain returns, or stands by while another engine does.
+    pub role: TaskRole,
     /// What went wrong last; gone when something has worked again.
     pub error: Option<String>,
     /// How often it was restarted since the engine started.
@@ -31,8 +35,36 @@ pub struct TaskStatus {
     pub open: u64,
     /// Whether a change waits for stream time to move.
     pub dirty: bool,
-    /// Source offset of the last checkpoint that is stored.
+    /// Results that wait only for another record.
+    pub backlog: u64,
+    /// How much the chain keeps.
+    pub kept: StateSize,
+    /// Source offset of the last checkpoint that this task has stored, or began with.
     pub checkpoint: Option<i64>,
+}
+
+/// How much a chain keeps between records.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(default)]
+pub struct StateSize {
+    /// Keys with totals.
+    pub keys: u64,
+    /// Slices of windows that are not final.
+    pub windows: u64,
+    /// Ids in the dedup horizon.
+    pub ids: u64,
+    /// Memory that the module has taken, in bytes.
+    pub bytes: u64,
+}
+
+/// What a task does with what its chain returns.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum TaskRole {
+    /// Stores it.
+    #[default]
+    Active,
+    /// Holds it back while another engine stores the same, and takes over when that one falls silent.
+    Standby,
 }
 
 /// What a task is doing.
@@ -52,11 +84,13 @@ pub enum TaskState {
 }
 
 impl TaskStatus {
-    pub(crate) fn new(stage: &str, partition: u32) -> Self {
+    /// A task that has not started yet.
+    pub fn new(stage: &str, partition: u32) -> Self {
         Self {
             stage: stage.to_owned(),
             partition,
             state: TaskState::Starting,
+            role: TaskRole::Active,
             error: None,
             restarts: 0,
             ready: false,
@@ -68,6 +102,8 @@ impl TaskStatus {
             watermark: None,
             open: 0,
             dirty: false,
+            backlog: 0,
+            kept: StateSize::default(),
             checkpoint: None,
         }
     }
@@ -86,6 +122,15 @@ impl fmt::Display for TaskState {
             TaskState::Waiting => "waiting",
             TaskState::Stopped => "stopped",
             TaskState::Finished => "finished",
+        })
+    }
+}
+
+impl fmt::Display for TaskRole {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            TaskRole::Active => "active",
+            TaskRole::Standby => "standby",
         })
     }
 }

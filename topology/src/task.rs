@@ -2,23 +2,20 @@
 
 use std::time::{Duration, Instant};
 
-use ovation_client::{ChainRecord, ChainStream, Cluster};
+use ovation_client::{ChainStream, Cluster};
 use tokio::sync::watch;
-use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-use crate::control::{CHECKPOINT_KEY, Piece};
+use crate::carry::Carrier;
+use crate::control::Piece;
 use crate::failure::Failure;
+use crate::lookout::LOOKOUT_INTERVAL;
 use crate::outlet::Outlet;
 use crate::plan::TaskPlan;
 use crate::restore::{Restored, restore};
-use crate::router::{Router, Start};
 use crate::status::{TaskState, TaskStatus};
-use crate::tick::Ticker;
 
-/// What is pending is sent before a call's answer is complete if it is more than this: an answer may have 64 MiB.
-const PENDING_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// How long a batch on its way may take once the engine is told to end.
 const DRAIN_DEADLINE: Duration = Duration::from_secs(5);
 /// First and longest wait before a failed task starts again.
@@ -28,14 +25,20 @@ const BACKOFF_LAST: Duration = Duration::from_secs(5);
 const HEALTHY_AFTER: Duration = Duration::from_secs(10);
 
 pub(crate) struct Task {
-    cluster: Cluster,
-    plan: TaskPlan,
-    status: watch::Sender<TaskStatus>,
-    shutdown: CancellationToken,
-    source: Outlet,
-    sink: Outlet,
-    dead_letter: Option<Outlet>,
-    checkpoints: Option<Outlet>,
+    pub(crate) cluster: Cluster,
+    pub(crate) plan: TaskPlan,
+    pub(crate) status: watch::Sender<TaskStatus>,
+    pub(crate) shutdown: CancellationToken,
+    pub(crate) source: Outlet,
+    pub(crate) sink: Outlet,
+    pub(crate) dead_letter: Option<Outlet>,
+    pub(crate) checkpoints: Option<Outlet>,
+}
+
+/// Why a task stands still, and in which epoch that came up while it ran.
+struct Stopped {
+    error: String,
+    epoch: Option<u64>,
 }
 
 impl Task {
@@ -58,46 +61,68 @@ impl Task {
         }
     }
 
-    /// Runs, and starts again after a failure, until the engine ends or somebody has to decide.
+    /// Runs, and starts again after a failure, until the engine ends. Where somebody has to decide it looks now and then
+    /// whether that has been done.
     pub(crate) async fn supervise(self) {
         let mut backoff = BACKOFF_FIRST;
+        let mut stopped: Option<Stopped> = None;
         loop {
             let started = Instant::now();
             let ended = tokio::select! {
-                ended = self.run() => ended,
+                ended = self.run(&mut stopped) => ended,
                 () = drained(&self.shutdown) => Ok(()),
             };
-            match ended {
+            let pause = match ended {
                 Ok(()) => return self.enter(TaskState::Finished, None),
                 Err(Failure::Stop(error)) => {
-                    warn!(
-                        stage = self.plan.stage,
-                        partition = self.plan.partition,
-                        error,
-                        "the task has stopped"
-                    );
-                    return self.enter(TaskState::Stopped, Some(error));
+                    self.stop(error, &mut stopped);
+                    LOOKOUT_INTERVAL
                 }
+                // It could not look; what it was stopped for still holds.
+                Err(Failure::Restart(_)) if stopped.is_some() => LOOKOUT_INTERVAL,
                 Err(Failure::Restart(error)) => {
-                    warn!(
-                        stage = self.plan.stage,
-                        partition = self.plan.partition,
-                        error,
-                        "the task starts again"
-                    );
+                    let TaskPlan { stage, partition, .. } = &self.plan;
+                    warn!(stage, partition, error, "the task starts again");
                     self.enter(TaskState::Waiting, Some(error));
+                    if started.elapsed() > HEALTHY_AFTER {
+                        backoff = BACKOFF_FIRST;
+                    }
+                    let pause = backoff;
+                    backoff = (backoff * 2).min(BACKOFF_LAST);
+                    pause
+                }
+            };
+            tokio::select! {
+                () = tokio::time::sleep(pause) => {}
+                () = self.shutdown.cancelled() => {
+                    // Whoever asks afterwards is told why nothing was done.
+                    if stopped.is_none() {
+                        self.enter(TaskState::Finished, None);
+                    }
+                    return;
                 }
             }
-            if started.elapsed() > HEALTHY_AFTER {
-                backoff = BACKOFF_FIRST;
+            if stopped.is_none() {
+                self.status.send_modify(|status| status.restarts += 1);
             }
-            tokio::select! {
-                () = tokio::time::sleep(backoff) => {}
-                () = self.shutdown.cancelled() => return self.enter(TaskState::Finished, None),
-            }
-            backoff = (backoff * 2).min(BACKOFF_LAST);
-            self.status.send_modify(|status| status.restarts += 1);
         }
+    }
+
+    /// Notes that somebody has to decide.
+    fn stop(&self, error: String, stopped: &mut Option<Stopped>) {
+        if stopped.as_ref().is_none_or(|before| before.error != error) {
+            let TaskPlan { stage, partition, .. } = &self.plan;
+            warn!(stage, partition, error, "the task has stopped");
+        }
+        let status = self.status.borrow();
+        let epoch = match (status.state, &stopped) {
+            (TaskState::Running, _) => Some(status.epoch),
+            (_, Some(before)) => before.epoch,
+            _ => None,
+        };
+        drop(status);
+        *stopped = Some(Stopped { error: error.clone(), epoch });
+        self.enter(TaskState::Stopped, Some(error));
     }
 
     fn enter(&self, state: TaskState, error: Option<String>) {
@@ -109,12 +134,20 @@ impl Task {
     }
 
     /// From the checkpoint on, until something fails or the engine ends.
-    async fn run(&self) -> Result<(), Failure> {
-        self.status.send_modify(|status| status.state = TaskState::Starting);
+    async fn run(&self, stopped: &mut Option<Stopped>) -> Result<(), Failure> {
+        if stopped.is_none() {
+            self.status.send_modify(|status| status.state = TaskState::Starting);
+        }
         let restored = tokio::select! {
             restored = self.start() => restored?,
             () = self.shutdown.cancelled() => return Ok(()),
         };
+        if let Some(before) = stopped
+            && before.epoch == Some(restored.epoch)
+        {
+            // What has stopped it while it ran would do so again.
+            return Err(Failure::Stop(before.error.clone()));
+        }
         let checkpoint = &restored.checkpoint;
         let modules = self.plan.modules(restored.epoch, checkpoint);
         let (source, partition) = (&self.plan.source, self.plan.partition);
@@ -123,16 +156,20 @@ impl Task {
             stream = opening => stream?,
             () = self.shutdown.cancelled() => return Ok(()),
         };
+        if stopped.take().is_some() {
+            info!(stage = self.plan.stage, partition, epoch = restored.epoch, "the task goes on");
+        }
         self.status.send_modify(|status| {
             status.state = TaskState::Running;
+            status.error = None;
             status.epoch = restored.epoch;
             status.offset = checkpoint.offset;
             status.high_watermark = restored.high_watermark;
-            status.seq = restored.stored.seq;
-            status.reject_seq = restored.stored_reject.seq;
+            status.seq = restored.stored_seq();
+            status.reject_seq = restored.stored_reject_seq();
             status.checkpoint = (!restored.is_new).then_some(checkpoint.offset);
         });
-        self.carry(stream, &restored).await
+        Carrier::new(self, &restored).run(stream).await
     }
 
     /// Connects, and finds out where to go on.
@@ -143,123 +180,15 @@ impl Task {
             outlet.ready().await?;
         }
         let restored = restore(&self.cluster, &self.plan).await?;
-        if let Some(outlet) = &self.checkpoints
-            && restored.is_new
-        {
-            // A start is written down like any checkpoint: whoever changes the settings before the first real one is
-            // told so, instead of getting other results under numbers that are taken.
-            outlet.append(vec![self.beginning(&restored)]).await?;
-        }
-        Ok(restored)
-    }
-
-    fn beginning(&self, restored: &Restored) -> (Option<Vec<u8>>, Vec<u8>) {
-        let piece = Piece {
-            stage: self.plan.stage.clone(),
-            epoch: restored.epoch,
-            partition: self.plan.partition,
-            config: self.plan.config.clone(),
-            id: restored.checkpoint.offset,
-            piece: 0,
-            pieces: 0,
-            offset: restored.checkpoint.offset,
-            seq: 0,
-            reject_seq: 0,
-            data: String::new(),
-        };
-        (Some(CHECKPOINT_KEY.as_bytes().to_vec()), serde_json::to_vec(&piece).unwrap_or_default())
-    }
-
-    /// Carries what the chain returns to where it belongs.
-    async fn carry(&self, mut stream: ChainStream, restored: &Restored) -> Result<(), Failure> {
-        let start = Start {
-            epoch: restored.epoch,
-            offset: restored.checkpoint.offset,
-            seq: restored.checkpoint.seq,
-            reject_seq: restored.checkpoint.reject_seq,
-            stored: restored.stored,
-            stored_reject: restored.stored_reject,
-        };
-        let mut router = Router::new(&self.plan.stage, start);
-        let mut ticker = Ticker::new(self.source.producer(), self.plan.every);
-        let mut beat = tokio::time::interval(self.plan.every);
-        beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        if restored.checkpoint.offset >= restored.high_watermark {
-            ticker.probe();
-        }
-        loop {
-            tokio::select! {
-                records = stream.next() => {
-                    for record in records? {
-                        let complete = router.take(record)?;
-                        if complete || router.pending_bytes > PENDING_BYTES_MAX {
-                            self.settle(&mut router, restored.epoch).await?;
-                        }
-                    }
-                }
-                _ = beat.tick() => {
-                    if let Some(offset) = ticker.beat(router.progress.as_ref()).await {
-                        self.heard_of(offset + 1);
-                    }
-                    if ticker.is_stalled() {
-                        return Err(Failure::Restart("failed to hear from the chain: a tick was not answered".to_owned()));
-                    }
-                },
-                () = self.shutdown.cancelled() => {
-                    info!(stage = self.plan.stage, partition = self.plan.partition, "the task ends");
-                    return Ok(());
-                }
-            }
-        }
-    }
-
-    /// Stores everything that has come so far: results and dead letters, and only then the checkpoints, which claim that
-    /// what came before them is stored.
-    async fn settle(&self, router: &mut Router, epoch: u64) -> Result<(), Failure> {
-        let trouble = |error: &str| self.status.send_modify(|status| status.error = Some(error.to_owned()));
-        self.sink.deliver(&self.cluster, &self.plan, epoch, &mut router.results, trouble).await?;
-        match &self.dead_letter {
-            Some(outlet) => {
-                outlet.deliver(&self.cluster, &self.plan, epoch, &mut router.rejects, trouble).await?;
-            }
-            // Without a topic for them there is nothing to store, and nothing to wait for.
-            None => router.rejects.confirm(router.rejects.seen),
-        }
-        let checkpoint = self.store_checkpoints(std::mem::take(&mut router.checkpoints)).await?;
-        router.pending_bytes = 0;
-        self.status.send_modify(|status| {
-            status.error = None;
-            status.offset = router.next();
-            status.high_watermark = status.high_watermark.max(router.next());
-            status.seq = router.results.stored;
-            status.reject_seq = router.rejects.stored;
-            status.checkpoint = checkpoint.or(status.checkpoint);
-            // A first answer comes when the chain is through with what was there (docs/fluvio.md 16).
-            status.ready = true;
-            if let Some(progress) = &router.progress {
-                status.watermark = progress.watermark;
-                status.open = progress.open;
-                status.dirty = progress.dirty;
-            }
-        });
-        Ok(())
-    }
-
-    /// Stores pieces of checkpoints; answers the offset of the last one.
-    async fn store_checkpoints(&self, pieces: Vec<ChainRecord>) -> Result<Option<i64>, Failure> {
-        let (Some(outlet), Some(last)) = (&self.checkpoints, pieces.last()) else { return Ok(None) };
-        let offset = serde_json::from_slice::<Piece>(&last.value).ok().map(|piece| piece.offset);
-        let pair = |piece: ChainRecord| (piece.key.map(|key| key.to_vec()), piece.value.to_vec());
-        outlet.append(pieces.into_iter().map(pair).collect()).await?;
-        Ok(offset)
-    }
-
-    fn heard_of(&self, high_watermark: i64) {
-        self.status.send_if_modified(|status| {
-            let news = high_watermark > status.high_watermark;
-            status.high_watermark = status.high_watermark.max(high_watermark);
-            news
-        });
+        let (Some(outlet), true) = (&self.checkpoints, restored.is_new) else { return Ok(restored) };
+        // A start is written down like any checkpoint: whoever changes the settings before the first real one is told so,
+        // instead of getting other results under numbers that are taken.
+        let TaskPlan { stage, partition, config, .. } = &self.plan;
+        let start = Piece::start(stage, *partition, config, restored.epoch, restored.checkpoint.offset);
+        outlet.append(vec![start.record()]).await?;
+        // Another engine may have begun at the same time, with other settings or behind what retention took meanwhile; or
+        // this one stood still before it wrote. The log says which start is the first, and that one counts for all.
+        restore(&self.cluster, &self.plan).await
     }
 }
 

@@ -16,7 +16,8 @@ fn router_without_broker() -> Router {
     let mut config = Config::new(Cluster::new("127.0.0.1:1"));
     config.body_limit = 1_000;
     let engine = || vec![Part { name: "engine".into(), ready: true, detail: "2 tasks".into() }];
-    let hooks = Hooks { readiness: Arc::new(engine) };
+    let metrics = || "ovation_tasks 2\n# EOF\n".to_owned();
+    let hooks = Hooks { readiness: Arc::new(engine), metrics: Arc::new(metrics) };
     router(App::new(config, hooks, CancellationToken::new()))
 }
 
@@ -145,4 +146,33 @@ async fn the_front_page_leads_to_a_room() {
     assert_eq!(response.headers()[header::LOCATION], "/r/final-2026");
     assert_problem(get("/?room=a%2Fb").await, 422, "bad-room").await;
     assert_problem(get("/r/-").await, 422, "bad-room").await;
+}
+
+#[tokio::test]
+async fn metrics_are_what_the_process_says() {
+    let answer = get("/metrics").await;
+    assert_eq!(answer.status(), StatusCode::OK);
+    assert!(
+        answer.headers()[header::CONTENT_TYPE]
+            .to_str()
+            .expect("text")
+            .starts_with("application/openmetrics-text")
+    );
+    assert_eq!(text(answer).await, "ovation_tasks 2\n# EOF\n");
+}
+
+#[tokio::test]
+async fn a_process_without_a_gateway_tells_of_its_health_too() {
+    let waits = || vec![Part { name: "engine".into(), ready: false, detail: "starting".into() }];
+    let router = health::router(Hooks { readiness: Arc::new(waits), ..Hooks::default() });
+    let ask = async |path: &str| {
+        let request = Request::get(path).body(Body::empty()).expect("a request");
+        router.clone().oneshot(request).await.expect("infallible")
+    };
+    assert_eq!(ask("/healthz").await.status(), StatusCode::OK);
+    let answer = ask("/readyz").await;
+    assert_eq!(answer.status(), StatusCode::SERVICE_UNAVAILABLE);
+    assert_eq!(json(answer).await["parts"][0]["detail"], "starting");
+    assert_eq!(text(ask("/metrics").await).await, "# EOF\n");
+    assert_eq!(ask("/v1/rooms").await.status(), StatusCode::NOT_FOUND);
 }

@@ -1,13 +1,14 @@
 //! Brokers to test on, and a topology of their own for each test.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::future::Future;
 use std::time::{Duration, Instant};
 
-use ovation_broker::{Broker, Config, Quirks};
+use ovation_broker::{Broker, Config, Limits, Quirks};
 use ovation_client::fluvio::metadata::topic::TopicSpec;
 use ovation_client::{Cluster, Producer, ProducerOptions, read_tail};
-use ovation_topology::{Engine, Topology, apply};
+use ovation_topology::{Engine, EngineError, EngineOptions, Topology, apply};
 use tokio_util::sync::CancellationToken;
 
 /// A broker, and the names of this test's topics on it.
@@ -28,12 +29,17 @@ pub(crate) struct Embedded {
 
 impl Embedded {
     pub(crate) async fn start(quirks: Quirks) -> Self {
+        Self::start_with(quirks, Limits::default()).await
+    }
+
+    pub(crate) async fn start_with(quirks: Quirks, limits: Limits) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let any = "127.0.0.1:0".parse().unwrap();
         let mut config = Config::new(folder.path());
         config.control = any;
         config.spu = any;
         config.quirks = quirks;
+        config.limits = limits;
         let broker = Broker::start(config.clone()).await.unwrap();
         // The same ports again after a restart.
         config.control = broker.control_addr();
@@ -152,20 +158,44 @@ pub(crate) async fn source(words: &Words) -> Producer {
 pub(crate) async fn start(words: &Words, text: &str) -> (Engine, CancellationToken) {
     let topology = Topology::parse("words.yaml", text).unwrap();
     apply(&words.cluster, &topology, &modules).await.unwrap();
-    let shutdown = CancellationToken::new();
-    let engine = Engine::start(words.cluster.clone(), &topology, &modules, shutdown.clone()).unwrap();
-    (engine, shutdown)
+    start_some(words, &topology, &EngineOptions::default()).unwrap()
 }
 
-/// Results of one partition in the order of their numbers, each number once, without a hole.
-pub(crate) async fn results(words: &Words, partition: u32) -> Vec<serde_json::Value> {
+/// Starts an engine on a topology that was applied.
+pub(crate) fn start_some(
+    words: &Words,
+    topology: &Topology,
+    options: &EngineOptions,
+) -> Result<(Engine, CancellationToken), EngineError> {
+    let shutdown = CancellationToken::new();
+    let engine = Engine::start(words.cluster.clone(), topology, &modules, options, shutdown.clone())?;
+    Ok((engine, shutdown))
+}
+
+/// Results of one partition in the order of the log, by epoch: in each of them every number once, without a hole.
+pub(crate) async fn epochs(words: &Words, partition: u32) -> BTreeMap<u64, Vec<serde_json::Value>> {
     let records = read_tail(&words.cluster, &words.topic("counts"), partition, 100_000).await.unwrap();
-    let values: Vec<serde_json::Value> =
-        records.iter().map(|record| serde_json::from_slice(&record.value).unwrap()).collect();
-    let numbers: Vec<u64> = values.iter().map(|value| value["seq"].as_u64().unwrap()).collect();
-    let whole: Vec<u64> = (1..=numbers.len() as u64).collect();
-    assert_eq!(numbers, whole, "partition {partition}: each number is stored once, in order");
-    values
+    let mut epochs: BTreeMap<u64, Vec<serde_json::Value>> = BTreeMap::new();
+    for record in records {
+        let value: serde_json::Value = serde_json::from_slice(&record.value).unwrap();
+        epochs.entry(value["epoch"].as_u64().unwrap()).or_default().push(value);
+    }
+    for (epoch, values) in &epochs {
+        let numbers: Vec<u64> = values.iter().map(|value| value["seq"].as_u64().unwrap()).collect();
+        let whole: Vec<u64> = (1..=numbers.len() as u64).collect();
+        assert_eq!(
+            numbers, whole,
+            "partition {partition}, epoch {epoch}: each number is stored once, in order"
+        );
+    }
+    epochs
+}
+
+/// The same, where there is one epoch.
+pub(crate) async fn results(words: &Words, partition: u32) -> Vec<serde_json::Value> {
+    let mut epochs = epochs(words, partition).await;
+    assert!(epochs.len() <= 1, "there was no reset");
+    epochs.remove(&1).unwrap_or_default()
 }
 
 /// Words in all final windows.

@@ -1,0 +1,107 @@
+//! `/metrics`: where the engine's tasks stand, in OpenMetrics text, made anew for each request.
+
+use ovation_topology::{TaskRole, TaskState, TaskStatus};
+use prometheus_client::encoding::text::encode;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::info::Info;
+use prometheus_client::registry::Registry;
+
+type Labels = Vec<(&'static str, String)>;
+
+/// A name, what it means, and where it comes from.
+type TaskGauge = (&'static str, &'static str, fn(&TaskStatus) -> Option<i64>);
+
+const GAUGES: &[TaskGauge] = &[
+    ("ovation_task_active", "1 for the engine that stores results, 0 for one that stands by", |task| {
+        Some(i64::from(task.role == TaskRole::Active))
+    }),
+    ("ovation_task_ready", "1 once the chain has caught up with what the source held at the start", |task| {
+        Some(i64::from(task.ready && task.state == TaskState::Running))
+    }),
+    ("ovation_task_epoch", "Counts resets, from 1", |task| Some(number(task.epoch))),
+    ("ovation_task_source_offset", "Next source offset", |task| Some(task.offset)),
+    ("ovation_task_source_high_watermark", "End of the source", |task| Some(task.high_watermark)),
+    ("ovation_task_lag_records", "Source records that are not processed yet", |task| Some(task.lag())),
+    ("ovation_task_result_seq", "Number of the last stored result", |task| Some(number(task.seq))),
+    ("ovation_task_reject_seq", "Number of the last stored dead letter", |task| {
+        Some(number(task.reject_seq))
+    }),
+    ("ovation_task_watermark_ms", "Stream time less grace, ms since 1970", |task| task.watermark),
+    ("ovation_task_open_windows", "Windows that are not final", |task| Some(number(task.open))),
+    ("ovation_task_backlog_results", "Results that wait only for another record", |task| {
+        Some(number(task.backlog))
+    }),
+    ("ovation_task_checkpoint_offset", "Source offset of the last stored checkpoint", |task| task.checkpoint),
+    ("ovation_task_state_keys", "Keys with totals", |task| Some(number(task.kept.keys))),
+    ("ovation_task_state_windows", "Slices of open windows that are kept", |task| {
+        Some(number(task.kept.windows))
+    }),
+    ("ovation_task_state_ids", "Ids in the dedup horizon", |task| Some(number(task.kept.ids))),
+    ("ovation_task_state_bytes", "Memory that the module has taken", |task| Some(number(task.kept.bytes))),
+];
+
+const STATES: [TaskState; 5] =
+    [TaskState::Starting, TaskState::Running, TaskState::Waiting, TaskState::Stopped, TaskState::Finished];
+
+/// The whole answer.
+pub(crate) fn text(tasks: &[TaskStatus]) -> String {
+    let mut registry = Registry::default();
+    let build = Info::new([("version", env!("CARGO_PKG_VERSION"))]);
+    registry.register("ovation_build", "This program", build);
+    for (name, help, value) in GAUGES {
+        let family = Family::<Labels, Gauge>::default();
+        for task in tasks {
+            if let Some(value) = value(task) {
+                family.get_or_create(&labels(task)).set(value);
+            }
+        }
+        registry.register(*name, *help, family);
+    }
+    let states = Family::<Labels, Gauge>::default();
+    let restarts = Family::<Labels, Counter>::default();
+    for task in tasks {
+        restarts.get_or_create(&labels(task)).inc_by(task.restarts);
+        for state in STATES {
+            let mut labels = labels(task);
+            labels.push(("state", state.to_string()));
+            states.get_or_create(&labels).set(i64::from(task.state == state));
+        }
+    }
+    registry.register("ovation_task_state", "1 for the state that the task is in", states);
+    registry.register("ovation_task_restarts", "Starts after a failure", restarts);
+    let mut text = String::new();
+    // Writing into memory cannot fail.
+    let _ = encode(&mut text, &registry);
+    text
+}
+
+fn labels(task: &TaskStatus) -> Labels {
+    vec![("stage", task.stage.clone()), ("partition", task.partition.to_string())]
+}
+
+fn number(value: u64) -> i64 {
+    i64::try_from(value).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_task_shows_its_state_and_its_numbers() {
+        let mut task = TaskStatus::new("words", 3);
+        (task.state, task.restarts, task.seq) = (TaskState::Running, 2, 41);
+        (task.offset, task.high_watermark) = (70, 100);
+        let text = text(&[task]);
+        let line = |line: &str| assert!(text.lines().any(|found| found == line), "{line} in\n{text}");
+        line("ovation_task_state{stage=\"words\",partition=\"3\",state=\"running\"} 1");
+        line("ovation_task_state{stage=\"words\",partition=\"3\",state=\"stopped\"} 0");
+        line("ovation_task_restarts_total{stage=\"words\",partition=\"3\"} 2");
+        line("ovation_task_lag_records{stage=\"words\",partition=\"3\"} 30");
+        line("ovation_task_result_seq{stage=\"words\",partition=\"3\"} 41");
+        assert!(!text.contains("ovation_task_watermark_ms{"), "nothing is known of it");
+        assert!(text.ends_with("# EOF\n"));
+    }
+}
