@@ -32,6 +32,7 @@ pub use apply::{Applied, ApplyError, apply};
 pub use control::{CHECKPOINT_KEY, PROGRESS_KEY, REJECT_KEY, RESYNC_KEY, TICK_KEY};
 pub use engine::Engine;
 pub use modules::{FENCE, ModuleError, Modules};
+pub use plan::config_hash;
 pub use problem::{Problem, SpecError};
 pub use spec::{
     Emit, ModuleSource, Retention, SmartModule, Stage, Topic, Topology, Transform, Window, WindowKind,
