@@ -12,7 +12,7 @@ use ovation_window::Window;
 use serde_json::{Value, json};
 
 /// Times in these tests count from here: a multiple of every window's advance.
-pub const T0: i64 = 1_795_426_840_000;
+pub(crate) const T0: i64 = 1_795_426_840_000;
 
 const TOPOLOGY: &str = "
 name: reactions
@@ -43,24 +43,24 @@ stages:
     checkpoints: checkpoints
 ";
 
-pub fn topology() -> Topology {
+pub(crate) fn topology() -> Topology {
     Topology::parse("topology.yaml", TOPOLOGY).expect("a good topology")
 }
 
-pub fn subject() -> Subject {
+pub(crate) fn subject() -> Subject {
     let topology = topology();
     Subject::of(&topology, &topology.stages[0]).expect("it can be audited")
 }
 
 /// A raw event: key, value, and the record's own time (none: -1).
 #[derive(Debug, Clone)]
-pub struct Raw {
-    pub key: Option<Vec<u8>>,
-    pub value: Vec<u8>,
-    pub time: i64,
+pub(crate) struct Raw {
+    pub(crate) key: Option<Vec<u8>>,
+    pub(crate) value: Vec<u8>,
+    pub(crate) time: i64,
 }
 
-pub fn tap(room: &str, emoji: &str, count: u64, at_ms: i64, id: Option<&str>) -> Raw {
+pub(crate) fn tap(room: &str, emoji: &str, count: u64, at_ms: i64, id: Option<&str>) -> Raw {
     let mut event = json!({"room": room, "emoji": emoji, "count": count, "ts": T0 + at_ms});
     if let Some(id) = id {
         event["id"] = json!(id);
@@ -68,26 +68,26 @@ pub fn tap(room: &str, emoji: &str, count: u64, at_ms: i64, id: Option<&str>) ->
     Raw { key: Some(room.into()), value: event.to_string().into(), time: T0 + at_ms }
 }
 
-pub fn tick(at_ms: i64) -> Raw {
+pub(crate) fn tick(at_ms: i64) -> Raw {
     let value = json!({"tick": T0 + at_ms}).to_string().into();
     Raw { key: Some(b"\x01tick".to_vec()), value, time: T0 + at_ms }
 }
 
-pub fn garbage(room: &str, value: &[u8], at_ms: i64) -> Raw {
+pub(crate) fn garbage(room: &str, value: &[u8], at_ms: i64) -> Raw {
     Raw { key: Some(room.into()), value: value.into(), time: T0 + at_ms }
 }
 
 /// What stands in the topics.
 #[derive(Debug, Clone, Default)]
-pub struct Topics {
-    pub source: Vec<Record>,
-    pub sink: Vec<Record>,
-    pub letters: Vec<Record>,
+pub(crate) struct Topics {
+    pub(crate) source: Vec<Record>,
+    pub(crate) sink: Vec<Record>,
+    pub(crate) letters: Vec<Record>,
 }
 
 impl Topics {
     /// Appends the events and runs the stage over them from their first offset on, in batches of these sizes.
-    pub fn run(&mut self, epoch: u64, events: &[Raw], sizes: &[usize]) {
+    pub(crate) fn run(&mut self, epoch: u64, events: &[Raw], sizes: &[usize]) {
         let start = self.source.len() as i64;
         for (offset, event) in (start..).zip(events) {
             self.source.push(Record {
@@ -129,7 +129,7 @@ impl Topics {
     }
 
     /// The place of a whole log of one epoch.
-    pub fn place(&self) -> Place {
+    pub(crate) fn place(&self) -> Place {
         let all = |records: &[Record]| 0..records.last().map_or(0, |last| last.offset + 1);
         Place {
             partition: 0,
@@ -140,12 +140,12 @@ impl Topics {
         }
     }
 
-    pub fn audit(&self) -> PartitionReport {
+    pub(crate) fn audit(&self) -> PartitionReport {
         self.audit_at(self.place(), Later::default())
     }
 
     /// Audits a part; `later` comes only when it is waited for.
-    pub fn audit_at(&self, place: Place, later: Later) -> PartitionReport {
+    pub(crate) fn audit_at(&self, place: Place, later: Later) -> PartitionReport {
         let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
         let within = |records: &[Record], range: &std::ops::Range<i64>| {
             records.iter().filter(|record| range.contains(&record.offset)).cloned().collect::<Vec<_>>()
@@ -161,9 +161,9 @@ impl Topics {
 
 /// What is stored while the audit runs.
 #[derive(Debug, Default)]
-pub struct Later {
-    pub sink: Vec<Record>,
-    pub letters: Vec<Record>,
+pub(crate) struct Later {
+    pub(crate) sink: Vec<Record>,
+    pub(crate) letters: Vec<Record>,
 }
 
 fn call(
@@ -233,12 +233,12 @@ impl Feed for VecFeed {
 }
 
 /// The kinds of what was found.
-pub fn kinds(report: &PartitionReport) -> Vec<Kind> {
+pub(crate) fn kinds(report: &PartitionReport) -> Vec<Kind> {
     report.differences.iter().map(|difference| difference.kind).collect()
 }
 
 /// Writes a stored record anew.
-pub fn rewrite(record: &mut Record, change: impl FnOnce(&mut Value)) {
+pub(crate) fn rewrite(record: &mut Record, change: impl FnOnce(&mut Value)) {
     let mut value: Value = serde_json::from_slice(&record.value).expect("JSON");
     change(&mut value);
     record.value = value.to_string().into();
