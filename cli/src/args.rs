@@ -43,6 +43,12 @@ pub(crate) enum Command {
     Gateway(GatewayArgs),
     /// Run the engine, and nothing else, on a broker that is there already.
     Engine(EngineArgs),
+    /// Check that the stored results are what the stored reactions make.
+    ///
+    /// Recomputes every result and dead letter from the raw log, and adds up per room that nothing is lost or counted
+    /// twice. Works beside a running engine, and changes nothing. Exit codes: 0 no difference, 1 a difference, 2 it
+    /// cannot be checked.
+    Audit(AuditArgs),
     /// Work with a topology file.
     Topology {
         #[command(subcommand)]
@@ -190,6 +196,30 @@ pub(crate) enum Beginning {
     Beginning,
     /// With the next record.
     Now,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct AuditArgs {
+    #[command(flatten)]
+    pub(crate) cluster: ClusterArgs,
+    #[command(flatten)]
+    pub(crate) topology: TopologyArgs,
+
+    /// Check this stage alone.
+    #[arg(long, env = "OVATION_STAGE", value_name = "NAME")]
+    pub(crate) stage: Option<String>,
+
+    /// How long results that have to be there are waited for, since the last one that came.
+    #[arg(long, env = "OVATION_WAIT", value_name = "DURATION", default_value = "10s", value_parser = duration)]
+    pub(crate) wait: Duration,
+
+    /// Show every room, not only those with differences and the busiest ones.
+    #[arg(long)]
+    pub(crate) all: bool,
+
+    /// Answer in JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 /// `250ms`, `5s`, `2m`.

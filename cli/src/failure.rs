@@ -20,6 +20,9 @@ pub(crate) enum Failure {
     /// A part failed.
     #[error("failed to {0}")]
     Part(String),
+    /// A check did not pass; what was found has been said.
+    #[error("a difference was found")]
+    Difference,
 }
 
 impl Failure {
@@ -48,6 +51,7 @@ impl Failure {
                 eprintln!("ovation: {self}");
                 ExitCode::FAILURE
             }
+            Self::Difference => ExitCode::FAILURE,
         }
     }
 }

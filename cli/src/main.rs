@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 mod args;
+mod audit;
 mod config_file;
 mod failure;
 mod metrics;
@@ -33,6 +34,7 @@ fn main() -> ExitCode {
             Command::Broker(args) => run::broker(args).await,
             Command::Gateway(args) => run::gateway(args).await,
             Command::Engine(args) => run::engine(args).await,
+            Command::Audit(args) => audit::audit(args).await,
             Command::Topology { command } => run::topology(command).await,
         }
     });

@@ -1,7 +1,7 @@
 //! The one client path to a Fluvio-speaking broker, embedded or real.
 //!
 //! [`Cluster`] says where the broker is and how long to wait for it. [`Producer`] writes, [`follow`] reads for
-//! ever, [`read_tail`] and [`bounds`] read something finite, and [`ChainStream`] runs SmartModules in the broker.
+//! ever, [`read_tail`], [`Scan`] and [`bounds`] read something finite, and [`ChainStream`] runs SmartModules in the broker.
 //! Producing and consuming never share a connection: each [`Producer`] lane and each stream has its own.
 //!
 //! Everything is read and written with `Isolation::ReadCommitted`, every wait has a deadline, and every queue a
@@ -21,6 +21,7 @@ mod link;
 mod partitioner;
 mod producer;
 mod record;
+mod scan;
 mod tail;
 
 pub use admin::Admin;
@@ -31,6 +32,7 @@ pub use follow::{FollowOptions, From, follow};
 pub use partitioner::partition_of_key;
 pub use producer::{MAX_RECORD_BYTES, Producer, ProducerOptions, Stored};
 pub use record::Record;
+pub use scan::Scan;
 pub use tail::{bounds, read_from, read_tail};
 
 /// The client crate this one is built on, for administration through [`Cluster::connect`].

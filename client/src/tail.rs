@@ -5,12 +5,11 @@ use fluvio_protocol::link::ErrorCode;
 use fluvio_protocol::record::ReplicaKey;
 use fluvio_spu_schema::server::fetch_offset::FetchOffsetsRequest;
 
-use crate::batches::{Batches, Opening, end_of, records_from};
 use crate::cluster::Cluster;
 use crate::directory::leader_link;
 use crate::error::Error;
-use crate::follow::MAX_BYTES;
 use crate::record::Record;
+use crate::scan::Scan;
 
 /// The offsets that a partition holds: from the oldest record that retention left to the high watermark, the offset
 /// of the next record.
@@ -78,42 +77,14 @@ async fn read_to(
     wanted: Range<i64>,
     limit: u32,
 ) -> Result<VecDeque<Record>, Error> {
+    let mut scan = Scan::new(cluster, topic, partition, wanted, false);
     let mut records = VecDeque::new();
-    let deadline = cluster.deadline_to_answer();
-    let mut next = wanted.start;
-    // A fetch that cut a batch skips its rest (docs/fluvio.md 1): it is read again from there, and once is enough, because
-    // then the batch stands first and fits.
-    let mut cut_at = None;
-    while next < wanted.end {
-        let opening = Opening { topic, partition, offset: next, max_bytes: MAX_BYTES, modules: Vec::new() };
-        let mut batches = Batches::open(cluster, opening).await?;
-        while next < wanted.end {
-            let batch = match tokio::time::timeout(deadline, batches.next()).await {
-                Ok(batch) => batch?,
-                Err(_) => {
-                    return Err(Error::Deadline {
-                        what: format!("read partition {partition} of topic {topic} from offset {next}"),
-                        endpoint: cluster.endpoint().to_owned(),
-                        deadline,
-                    });
-                }
-            };
-            let decoded_end = batch.base_offset + i64::try_from(batch.records().len()).unwrap_or(i64::MAX);
-            let end = end_of(&batch);
-            for record in records_from(batch, partition, next) {
-                if record.offset < wanted.end {
-                    records.push_back(record);
-                    if records.len() > limit as usize {
-                        records.pop_front();
-                    }
-                }
+    while let Some(batch) = scan.next().await? {
+        for record in batch {
+            records.push_back(record);
+            if records.len() > limit as usize {
+                records.pop_front();
             }
-            if decoded_end < end && cut_at != Some(decoded_end) {
-                cut_at = Some(decoded_end);
-                next = next.max(decoded_end);
-                break;
-            }
-            next = next.max(end);
         }
     }
     Ok(records)

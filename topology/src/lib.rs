@@ -38,6 +38,7 @@ pub use control::{CHECKPOINT_KEY, PROGRESS_KEY, REJECT_KEY, RESYNC_KEY, TICK_KEY
 pub use engine::{Engine, EngineError, EngineOptions};
 pub use modules::{FENCE, ModuleError, Modules};
 pub use partitions::{Partitions, PartitionsError};
+pub use plan::config_hash;
 pub use problem::{Problem, SpecError};
 pub use reset::{PartitionReset, ResetError, ResetFrom, plan_reset, reset};
 pub use spec::{

@@ -71,9 +71,10 @@ fn chain(stage: &Stage, modules: &BTreeMap<String, Resolved>) -> Vec<ChainModule
     modules.collect()
 }
 
-/// What state depends on: the source, and every module with its parameters and windows. Not the modules' bytes: a module
-/// says itself whether it can read an older state, and results do not change because a compiler did.
-fn config_hash(topology: &Topology, stage: &Stage) -> String {
+/// Hash of what a stage's state depends on, as it stands in its checkpoints: the source, and every module with its parameters
+/// and windows. Not the modules' bytes: a module says itself whether it can read an older state, and results do not change
+/// because a compiler did.
+pub fn config_hash(topology: &Topology, stage: &Stage) -> String {
     let transforms: Vec<_> = stage
         .transforms
         .iter()

@@ -266,6 +266,13 @@ impl<S: Stage> Transform for Contract<S> {
     }
 }
 
+impl<S> Contract<S> {
+    /// The stage, for a host that runs it natively and watches it.
+    pub fn stage_mut(&mut self) -> &mut S {
+        &mut self.stage
+    }
+}
+
 impl<S: Stage> Contract<S> {
     fn opened(params: &Params) -> Result<Self, String> {
         let text = |error: ParamError| error.to_string();
