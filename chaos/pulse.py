@@ -1,0 +1,37 @@
+"""The pulse: when results came and when reactions were acknowledged, partition by partition."""
+
+import bisect
+import collections
+import time
+
+
+class Pulse:
+    def __init__(self):
+        # partition -> times at which a result came that was not known yet; likewise of acknowledgements.
+        self.results = collections.defaultdict(list)
+        self.acknowledged = collections.defaultdict(list)
+        self._newest = {}
+
+    def result(self, partition, place):
+        if place > self._newest.get(partition, (0, 0)):
+            self._newest[partition] = place
+            self.results[partition].append(time.monotonic())
+
+    def acknowledgement(self, partition):
+        self.acknowledged[partition].append(time.monotonic())
+
+    def beats(self, partitions, within):
+        """Whether every partition had a result lately."""
+        now = time.monotonic()
+        return all(self.results[p] and now - self.results[p][-1] < within for p in range(partitions))
+
+    def standstill(self, partition, since):
+        """The longest time without a result after `since`, in which reactions were acknowledged. Seconds."""
+        results, acknowledged = self.results[partition], self.acknowledged[partition]
+        first = max(0, bisect.bisect_right(results, since) - 1)
+        longest = 0.0
+        for before, after in zip(results[first:], results[first + 1:]):
+            start = max(before, since)
+            if bisect.bisect(acknowledged, after) > bisect.bisect(acknowledged, start):
+                longest = max(longest, after - start)
+        return longest
