@@ -11,9 +11,12 @@ from .plan import BROKER, ENGINES, EVERYBODY, GATEWAYS
 
 # For the system to be whole again before a fault that is measured.
 SETTLE_SECONDS = 60
+# How long all has to be well before that.
+CALM_SECONDS = 2.0
 # More than the longest fault takes, a burst's retries included.
 FREE_SECONDS = 60
 # What is measured goes on for so long after the fault, so that results flow again.
+LOOK_SECONDS = 0.2
 AFTER_SECONDS = 2.0
 FLOWING_SECONDS = 0.5
 RECOVER_SECONDS = 30
@@ -63,7 +66,7 @@ class Faults:
             await asyncio.sleep(fault.gap)
             if fault.alone:
                 await self._finish()
-                await self.system.until_healthy(self.pulse, self.partitions, SETTLE_SECONDS)
+                await self._calm()
             else:
                 await self._until_free(place_of(fault))
             self.say(f"{time.monotonic() - started:7.1f} s  fault {fault.number:3}/{len(plan)}  {fault.text}")
@@ -82,6 +85,19 @@ class Faults:
     async def _finish(self):
         for place in list(self._busy):
             await self._until_free(place)
+
+    async def _calm(self):
+        """Returns when all has been well for a while."""
+        deadline = time.monotonic() + SETTLE_SECONDS
+        well_since = None
+        while well_since is None or time.monotonic() - well_since < CALM_SECONDS:
+            if complaints := await self.system.complaints(self.pulse, self.partitions):
+                well_since = None
+                if time.monotonic() > deadline:
+                    raise TimeoutError(f"not well again after {SETTLE_SECONDS} s: {'; '.join(complaints)}")
+            elif well_since is None:
+                well_since = time.monotonic()
+            await asyncio.sleep(LOOK_SECONDS)
 
     async def _do(self, fault):
         process = self.system.processes.get(fault.target)
@@ -123,8 +139,10 @@ class Faults:
         since = time.monotonic()
         await self._do(fault)
         await asyncio.sleep(AFTER_SECONDS)
-        flowing = lambda: self.pulse.beats(self.partitions, FLOWING_SECONDS)
-        await self.system.until(flowing, RECOVER_SECONDS, f"results flow again after fault {fault.number}")
+        await self.system.until(
+            lambda: not self.pulse.still(self.partitions, FLOWING_SECONDS),
+            RECOVER_SECONDS, f"results flow again after fault {fault.number}",
+        )
         still = [round(self.pulse.standstill(partition, since), 3) for partition in range(self.partitions)]
         self.takeovers.append({"fault": fault.number, "what": fault.text, "standstill_s": still})
         self.say(f"           results stood still for {max(still):.2f} s at most ({fault.text})")

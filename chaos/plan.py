@@ -47,9 +47,9 @@ def menu(with_broker, with_spu):
     lines = []
     for engine in ENGINES:
         lines += [
-            (5, "kill", engine, DOWN_SECONDS, True),
+            (9, "kill", engine, DOWN_SECONDS, True),
             (4, "kill", engine, DOWN_SECONDS, False),
-            (4, "pause", engine, STALE_SECONDS, True),
+            (7, "pause", engine, STALE_SECONDS, True),
             (4, "pause", engine, PAUSE_SECONDS, False),
             (3, "cut", engine, None, False),
             (3, "stall", engine, STALL_SECONDS, False),

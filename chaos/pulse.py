@@ -20,10 +20,10 @@ class Pulse:
     def acknowledgement(self, partition):
         self.acknowledged[partition].append(time.monotonic())
 
-    def beats(self, partitions, within):
-        """Whether every partition had a result lately."""
-        now = time.monotonic()
-        return all(self.results[p] and now - self.results[p][-1] < within for p in range(partitions))
+    def still(self, partitions, within):
+        """Partitions without a result lately."""
+        since = time.monotonic() - within
+        return [p for p in range(partitions) if not self.results[p] or self.results[p][-1] < since]
 
     def standstill(self, partition, since):
         """The longest time without a result after `since`, in which reactions were acknowledged. Seconds."""

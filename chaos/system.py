@@ -52,8 +52,7 @@ class System:
             proxy = await self._proxy((HOST, port), clients_of(name))
             self.addresses.append(split(proxy.address))
         # The first engine makes the topics; gateways wait for them.
-        await self.until(lambda: all(one.ready for one in self.processes.values()), seconds, "everything is ready")
-        await self.until_gateways_ready(seconds)
+        await self.until_healthy(None, 0, seconds)
 
     async def _start_broker(self, seconds):
         """The embedded broker, unless there is a cluster. Its records are reached at one address by everybody."""
@@ -100,19 +99,23 @@ class System:
                 raise TimeoutError(f"after {seconds} s still not: {what}")
             await asyncio.sleep(LOOK_SECONDS)
 
-    async def until_gateways_ready(self, seconds):
-        deadline = time.monotonic() + seconds
-        for address in self.addresses:
-            while not await answers_ready(address):
-                if time.monotonic() > deadline:
-                    raise TimeoutError(f"after {seconds} s still not: the gateway behind {address} is ready")
-                await asyncio.sleep(LOOK_SECONDS)
-
     async def until_healthy(self, pulse, partitions, seconds):
         """Everything runs and is ready, and results flow in every partition."""
-        await self.until(lambda: all(one.ready for one in self.processes.values()), seconds, "every process is ready")
-        await self.until_gateways_ready(seconds)
-        await self.until(lambda: pulse.beats(partitions, BEAT_SECONDS), seconds, "results flow in every partition")
+        deadline = time.monotonic() + seconds
+        while complaints := await self.complaints(pulse, partitions):
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"after {seconds} s still: {'; '.join(complaints)}")
+            await asyncio.sleep(LOOK_SECONDS)
+
+    async def complaints(self, pulse=None, partitions=0):
+        """What is not well now, in words."""
+        found = [f"{name} is not ready" for name, process in self.processes.items() if not process.ready]
+        for name, address in zip(GATEWAYS, self.addresses):
+            if not await answers_ready(address):
+                found.append(f"{name} answers that it is not ready")
+        if pulse and (still := pulse.still(partitions, BEAT_SECONDS)):
+            found.append(f"no results in partitions {still}")
+        return found
 
     async def end(self):
         """Ends everything, engines and gateways before the broker; {name: exit code} of what was running."""
