@@ -43,6 +43,7 @@ def options():
     add = parser.add_argument
     add("--seed", type=int, default=random.randrange(1_000_000), help="fixes the plan of faults; a random one otherwise")
     add("--faults", type=int, default=100, help="how many (100)")
+    add("--only", default="", metavar="TEXT", help='only faults whose name contains this, e.g. "pause broker", to look into one kind')
     add("--rate", type=float, default=200, help="reactions a second (200)")
     add("--burst-rooms", type=int, default=2000, help="rooms that one burst reacts in (2000)")
     add("--takeover-seconds", type=float, default=10, help="longest standstill that is not an error (10); the promise is 2")

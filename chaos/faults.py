@@ -69,7 +69,9 @@ class Faults:
                 await self._calm()
             else:
                 await self._until_free(place_of(fault))
-            self.say(f"{time.monotonic() - started:7.1f} s  fault {fault.number:3}/{len(plan)}  {fault.text}")
+            self.say(
+                f"{time.monotonic() - started:7.1f} s  seed {self.events.seed}  fault {fault.number:3}/{len(plan)}  {fault.text}"
+            )
             if fault.alone:
                 await self._measure(fault)
             else:
@@ -143,6 +145,6 @@ class Faults:
             lambda: not self.pulse.still(self.partitions, FLOWING_SECONDS),
             RECOVER_SECONDS, f"results flow again after fault {fault.number}",
         )
-        still = [round(self.pulse.standstill(partition, since), 3) for partition in range(self.partitions)]
+        still = [round(self.pulse.longest(partition, since), 3) for partition in range(self.partitions)]
         self.takeovers.append({"fault": fault.number, "what": fault.text, "standstill_s": still})
         self.say(f"           results stood still for {max(still):.2f} s at most ({fault.text})")

@@ -79,10 +79,12 @@ def menu(with_broker, with_spu):
     return lines
 
 
-def make(seed, count, with_broker=True, with_spu=False):
-    """`count` faults. The same seed gives the same plan."""
+def make(seed, count, with_broker=True, with_spu=False, only=""):
+    """`count` faults, only of those whose `KIND TARGET` contains `only`. The same seed gives the same plan."""
     chance = random.Random(seed)
-    lines = menu(with_broker, with_spu)
+    lines = [line for line in menu(with_broker, with_spu) if only in f"{line[1]} {line[2]}"]
+    if not lines:
+        raise ValueError(f"no fault is called {only!r}")
     # What weighs most comes first where there is no room for each.
     chosen = sorted(lines, key=lambda line: -line[0] * (0.5 + chance.random()))[:count]
     chosen += chance.choices(lines, [line[0] for line in lines], k=count - len(chosen))

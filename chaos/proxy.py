@@ -44,7 +44,7 @@ class Connection:
 
 
 class Proxy:
-    """Listens, and passes bytes on to `target` under the weather that `weather_of(peer port)` answers."""
+    """Listens, and passes bytes on to `target` under the weather that `weather_of(peer's port, own port)` answers."""
 
     def __init__(self, target, weather_of):
         self.target = target
@@ -61,7 +61,7 @@ class Proxy:
         self._server.close()
 
     async def _serve(self, reader, writer):
-        weather = self.weather_of(writer.get_extra_info("peername")[1])
+        weather = self.weather_of(writer.get_extra_info("peername")[1], writer.get_extra_info("sockname")[1])
         if weather.refused:
             Connection(writer).abort()
             return

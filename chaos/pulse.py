@@ -25,13 +25,16 @@ class Pulse:
         since = time.monotonic() - within
         return [p for p in range(partitions) if not self.results[p] or self.results[p][-1] < since]
 
-    def standstill(self, partition, since):
-        """The longest time without a result after `since`, in which reactions were acknowledged. Seconds."""
+    def standstills(self, partition, since=0.0):
+        """Times without a result after `since` in which reactions were acknowledged: (when, how long), in seconds."""
         results, acknowledged = self.results[partition], self.acknowledged[partition]
         first = max(0, bisect.bisect_right(results, since) - 1)
-        longest = 0.0
+        found = []
         for before, after in zip(results[first:], results[first + 1:]):
             start = max(before, since)
             if bisect.bisect(acknowledged, after) > bisect.bisect(acknowledged, start):
-                longest = max(longest, after - start)
-        return longest
+                found.append((start, after - start))
+        return found
+
+    def longest(self, partition, since):
+        return max((seconds for _, seconds in self.standstills(partition, since)), default=0.0)

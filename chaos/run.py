@@ -33,6 +33,8 @@ AUDIT_SECONDS = 120
 ROOMS_PER_PARTITION = 2
 ROOMS_TRIED_MAX = 200
 PROGRESS_SECONDS = 15
+# Without results for longer than this: listed in the summary, to be held against the faults of that time.
+LONG_STANDSTILL_SECONDS = 3.0
 
 
 class Failed(Exception):
@@ -61,7 +63,7 @@ class Run:
         """Everything. Raises Failed with what is wrong."""
         started = time.monotonic()
         spu = Spu(self.options.spu_pidfile, self.options.spu_restart) if self.options.spu_pidfile else None
-        faults = plan.make(self.options.seed, self.options.faults, not self.options.cluster, spu is not None)
+        faults = plan.make(self.options.seed, self.options.faults, not self.options.cluster, spu is not None, self.options.only)
         try:
             async with asyncio.timeout(START_SECONDS + FINAL_SECONDS + SECONDS_PER_FAULT * len(faults) + 2 * AUDIT_SECONDS):
                 await self.system.start(START_SECONDS)
@@ -206,8 +208,17 @@ class Run:
             },
             "takeover_s": {name: at(longest, share) for name, share in [("p50", 0.5), ("p90", 0.9), ("max", 1.0)]}
             if longest else None,
+            "standstills": self._standstills(started),
             "takeovers": self.faults.takeovers,
         }
+
+    def _standstills(self, started):
+        """The long ones, whatever they came from."""
+        return [
+            {"at_s": round(at - started, 1), "partition": partition, "seconds": round(seconds, 2)}
+            for partition in range(PARTITIONS) for at, seconds in self.pulse.standstills(partition)
+            if seconds > LONG_STANDSTILL_SECONDS
+        ]
 
     async def clean(self, keep):
         if self.options.cluster:
@@ -232,12 +243,12 @@ async def main(options):
         await run.run()
     except Failed as failed:
         findings = failed.findings
-    except (TimeoutError, RuntimeError, OSError) as error:
+    except (TimeoutError, RuntimeError, OSError, ValueError) as error:
         findings = [f"the run could not go on: {error or type(error).__name__}"]
     if options.json:
         pathlib.Path(options.json).write_text(json.dumps(run.summary | {"findings": findings}, indent=1, ensure_ascii=False))
     for key, value in run.summary.items():
-        if key != "takeovers":
+        if key not in ("takeovers", "standstills"):
             say(f"{key:26} {value}")
     await run.clean(keep=options.keep or bool(findings))
     if not findings:

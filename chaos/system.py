@@ -35,6 +35,8 @@ class System:
         self.weather = {name: Weather() for name in (*ENGINES, *GATEWAYS, *map(clients_of, GATEWAYS))}
         self._calm = Weather()
         self._proxies = []
+        # Who has connected to the records so far.
+        self._owners = set()
         # Where clients reach the gateways, in the order of their names.
         self.addresses = []
         # Where tools reach the broker, past the proxies.
@@ -53,6 +55,8 @@ class System:
             self.addresses.append(split(proxy.address))
         # The first engine makes the topics; gateways wait for them.
         await self.until_healthy(None, 0, seconds)
+        if not self.setup.cluster and not self._owners.issuperset(parts):
+            raise RuntimeError("the kernel does not tell whose connections are whose (sock_diag)")
 
     async def _start_broker(self, seconds):
         """The embedded broker, unless there is a cluster. Its records are reached at one address by everybody."""
@@ -77,7 +81,7 @@ class System:
         return process
 
     async def _proxy(self, target, party):
-        return await self._keep(Proxy(target, lambda _: self.weather[party]))
+        return await self._keep(Proxy(target, lambda *_: self.weather[party]))
 
     async def _records_proxy(self, target, port=0):
         return await self._keep(Proxy(target, self._weather_by_owner), port)
@@ -86,9 +90,10 @@ class System:
         self._proxies.append(proxy)
         return await proxy.start(port)
 
-    def _weather_by_owner(self, port):
+    def _weather_by_owner(self, port, own_port):
         parts = {name: self.processes[name] for name in (*ENGINES, *GATEWAYS) if name in self.processes}
-        owner = owner_of(port, {name: one.pid for name, one in parts.items() if one.running})
+        owner = owner_of(port, own_port, {name: one.pid for name, one in parts.items() if one.running})
+        self._owners.add(owner)
         return self.weather.get(owner, self._calm)
 
     async def until(self, holds, seconds, what):

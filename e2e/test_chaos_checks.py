@@ -142,7 +142,7 @@ def test_the_proxy_stalls_cuts_and_refuses():
     async def story():
         server = await asyncio.start_server(echo, "127.0.0.1", 0)
         weather = Weather()
-        proxy = await Proxy(server.sockets[0].getsockname()[:2], lambda _: weather).start()
+        proxy = await Proxy(server.sockets[0].getsockname()[:2], lambda *_: weather).start()
         host, port = proxy.address.split(":")
         reader, writer = await asyncio.open_connection(host, port)
         writer.write(b"one")
