@@ -33,25 +33,22 @@ def windows(ledger):
     return errors
 
 
-def counts(ledger, books):
-    """What was acknowledged is counted once: in a final, or late with a dead letter that says so."""
+def counts(ledger, books, windows_of_one):
+    """What was acknowledged is counted once in each window it belongs to: in a final, or late with a dead letter that says so."""
     errors = [f"reaction {identity} {what} was never acknowledged" for identity, what in books.open.items()]
     acknowledged = books.taps()
-    for name in sorted(ledger.tumbling):
-        late = ledger.late(name)
-        counted = ledger.counted(name)
-        for room, emoji, taps in late.values():
-            counted[room, emoji] += taps
+    for name, windows_each in windows_of_one.items():
+        counted, late = ledger.counted(name), ledger.late(name)
+        for room, emoji, taps, missed in late.values():
+            counted[room, emoji] += taps * missed
         errors += [f"late letter of {identity}, which nobody sent" for identity in late.keys() - books.acknowledged.keys()]
         for place in sorted(acknowledged.keys() | counted.keys()):
-            if acknowledged[place] != counted[place]:
+            due = acknowledged[place] * windows_each
+            if due != counted[place]:
                 room, emoji = place
                 errors.append(
-                    f"window {name}, room {room}, {emoji}: {acknowledged[place]} taps were acknowledged, "
-                    f"{counted[place]} are in finals or late"
+                    f"window {name}, room {room}, {emoji}: {due} taps were acknowledged, {counted[place]} are in finals or late"
                 )
-    if acknowledged and not ledger.tumbling:
-        errors.append("no tumbling window has a result")
     return errors
 
 
@@ -76,7 +73,9 @@ def watching(ledger, watchers):
         errors += [f"{watcher.room}: final of {window} came {times} times without a snapshot between"
                    for window, times in watcher.finals.items() if times > 1 + watcher.rewinds]
         stored = {(name, start) for (room, name, start) in ledger.finals if room == watcher.room}
-        if unseen := sorted(stored - watcher.finals.keys()):
+        # A snapshot leaves out the windows that were retracted.
+        lasting = {(name, start) for name, start in stored if not ledger.is_retracted(watcher.room, name, start)}
+        if unseen := sorted(lasting - watcher.finals.keys()):
             errors.append(f"{watcher.room}: finals {shown(unseen)} were never seen")
         if unknown := sorted(watcher.finals.keys() - stored):
             errors.append(f"{watcher.room}: finals {shown(unknown)} were seen and are not stored")

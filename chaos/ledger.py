@@ -15,8 +15,6 @@ class Ledger:
         self.finals = collections.defaultdict(list)
         # room -> {places of its results}
         self.places = collections.defaultdict(set)
-        # Names of tumbling definitions.
-        self.tumbling = set()
         self.letters = []
         self.letter_seqs = collections.defaultdict(list)
         self.oddities = []
@@ -31,8 +29,6 @@ class Ledger:
             # Counted as a repeat among the seqs; it changes nothing else.
             return
         self.places[room].add(place)
-        if window["kind"] == "tumbling":
-            self.tumbling.add(window["name"])
         key = room, window["name"], window["start"]
         if record["final"]:
             self.finals[key].append(place)
@@ -51,6 +47,9 @@ class Ledger:
     def open_windows(self):
         return [key for key, record in self.windows.items() if not record["final"]]
 
+    def is_retracted(self, room, name, start):
+        return self.windows[room, name, start].get("retracted", False)
+
     def counted(self, name):
         """{(room, emoji): taps} over the finals of one definition."""
         total = collections.Counter()
@@ -61,10 +60,12 @@ class Ledger:
         return total
 
     def late(self, name):
-        """{id: (room, emoji, taps)} of what was late for one definition."""
+        """{id: (room, emoji, taps, windows missed)} of what was late for one definition."""
         found = {}
         for letter in self.letters:
-            if letter["reason"] == "late" and letter.get("window", name) == name:
+            if letter["reason"] == "late" and letter["window"] == name:
                 event = json.loads(letter["event"])
-                found[event["id"]] = event["room"], event["emoji"], event.get("count", 1)
+                what = event["room"], event["emoji"], event["count"], letter["windows_missed"]
+                if found.setdefault(event["id"], what) is not what:
+                    self.oddities.append(f"{event['id']} is late twice for {name}")
         return found

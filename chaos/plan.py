@@ -1,5 +1,6 @@
 """The plan: every fault of a run, made from the seed before anything starts."""
 
+import collections
 import dataclasses
 import random
 
@@ -79,14 +80,25 @@ def menu(with_broker, with_spu):
     return lines
 
 
+def sort_of(line):
+    """Faults of one sort differ in which of two equals they hit. Network troubles are one sort each, whoever has them."""
+    _, kind, target, _, alone = line
+    return kind, target.split("-")[0] if kind in ("kill", "pause") else None, alone
+
+
 def make(seed, count, with_broker=True, with_spu=False, only=""):
     """`count` faults, only of those whose `KIND TARGET` contains `only`. The same seed gives the same plan."""
     chance = random.Random(seed)
     lines = [line for line in menu(with_broker, with_spu) if only in f"{line[1]} {line[2]}"]
     if not lines:
         raise ValueError(f"no fault is called {only!r}")
-    # What weighs most comes first where there is no room for each.
-    chosen = sorted(lines, key=lambda line: -line[0] * (0.5 + chance.random()))[:count]
+    # One of each sort comes before a second one, so that a short run has some of everything.
+    chance.shuffle(lines)
+    turns, seen = [], collections.Counter()
+    for line in lines:
+        seen[sort_of(line)] += 1
+        turns.append((seen[sort_of(line)], line))
+    chosen = [line for _, line in sorted(turns, key=lambda turn: turn[0])][:count]
     chosen += chance.choices(lines, [line[0] for line in lines], k=count - len(chosen))
     chance.shuffle(chosen)
     faults = []

@@ -18,7 +18,7 @@ from .pulse import Pulse
 from .session import Session
 from .system import Setup, System
 from .topics import Log
-from .topology import PARTITIONS, Topology, unique_prefix
+from .topology import PARTITIONS, WINDOWS_OF_ONE, Topology, unique_prefix
 from .watcher import Watcher
 
 START_SECONDS = 120
@@ -160,7 +160,7 @@ class Run:
         for what, errors in [
             ("numbers of results", checks.numbering(self.ledger, inversions_allowed=bool(self.options.cluster))),
             ("windows", checks.windows(self.ledger)),
-            ("acknowledged and counted", checks.counts(self.ledger, self.books)),
+            ("acknowledged and counted", checks.counts(self.ledger, self.books, WINDOWS_OF_ONE)),
             ("refusals", checks.refusals(self.ledger, self.books)),
             ("watchers", checks.watching(self.ledger, self.watchers)),
             ("answers", self.books.surprises),
@@ -190,7 +190,7 @@ class Run:
 
     def _sum_up(self, started):
         longest = sorted(max(one["standstill_s"]) for one in self.faults.takeovers)
-        late = {identity for name in self.ledger.tumbling for identity in self.ledger.late(name)}
+        late = {identity for name in WINDOWS_OF_ONE for identity in self.ledger.late(name)}
         self.summary = {
             "seed": self.options.seed,
             "faults": self.faults.done,
@@ -198,6 +198,7 @@ class Run:
             **self.books.summary(),
             "results": sum(map(len, self.ledger.seqs.values())),
             "late_reactions": len(late),
+            "retracted_windows": sum(self.ledger.is_retracted(*key) for key in self.ledger.windows),
             "dead_letters": len(self.ledger.letters),
             "starts": {name: process.starts for name, process in self.system.processes.items()},
             "watchers": {

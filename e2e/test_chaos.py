@@ -9,7 +9,7 @@ from conftest import CLUSTER
 from processes import ROOT
 
 SEED = 3
-FAULTS = 12
+FAULTS = 14
 RATE = 100
 BURST_ROOMS = 500
 DEADLINE_SECONDS = 300

@@ -29,7 +29,7 @@ def result(seq, start, revision, final, counts, room="lobby"):
 
 def late_letter(seq, identity, taps):
     event = {"id": identity, "room": "lobby", "emoji": "🔥", "count": taps}
-    return {"reason": "late", "epoch": 1, "seq": seq, "event": json.dumps(event)}
+    return {"reason": "late", "epoch": 1, "seq": seq, "window": "2s", "windows_missed": 1, "event": json.dumps(event)}
 
 
 RESULTS = [
@@ -69,7 +69,7 @@ def watcher(updates, snapshots=()):
 
 def all_errors(ledger, books, watchers=()):
     return [
-        *checks.numbering(ledger, inversions_allowed=False), *checks.windows(ledger), *checks.counts(ledger, books),
+        *checks.numbering(ledger, inversions_allowed=False), *checks.windows(ledger), *checks.counts(ledger, books, {"2s": 1}),
         *checks.refusals(ledger, books), *checks.watching(ledger, watchers),
     ]
 
