@@ -12,6 +12,9 @@ BINARY = pathlib.Path(os.environ.get("OVATION_BINARY", ROOT / "target/debug/ovat
 # Between two starts of a process that could not start: its broker may be away.
 RESTART_SECONDS = 0.3
 STOP_SECONDS = 20
+# The exit code of a process that was given what cannot work: another start would end the same way.
+CANNOT_WORK = 2
+LAST_WORDS_CHARS = 1_000
 PR_SET_PDEATHSIG = 1
 
 
@@ -29,6 +32,8 @@ class Process:
         self.log = folder / f"{name}.log"
         # Ends that nobody asked for, after it had said that it is ready.
         self.own_ends = []
+        # Whether it ended for good.
+        self.is_hopeless = False
         self.starts = 0
         self._child = None
         self._said_from = 0
@@ -59,6 +64,10 @@ class Process:
             log.seek(self._said_from)
             return any(line.startswith(b"ready") for line in log)
 
+    @property
+    def last_words(self):
+        return self.log.read_text(errors="replace")[-LAST_WORDS_CHARS:] if self.log.exists() else ""
+
     async def _keep(self):
         while self._wanted:
             await self._may_start.wait()
@@ -69,6 +78,9 @@ class Process:
             code = await self._child.wait()
             if self._killed or not self._wanted:
                 continue
+            if code == CANNOT_WORK:
+                self.is_hopeless = True
+                return
             if self._said_ready():
                 self.own_ends.append(f"{self.name} ended by itself with code {code}")
             await asyncio.sleep(RESTART_SECONDS)

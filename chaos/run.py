@@ -33,6 +33,8 @@ AUDIT_SECONDS = 120
 ROOMS_PER_PARTITION = 2
 ROOMS_TRIED_MAX = 200
 PROGRESS_SECONDS = 15
+# All of them are in a file in the run's folder.
+FINDINGS_SHOWN_MAX = 20
 # Without results for longer than this: listed in the summary, to be held against the faults of that time.
 LONG_STANDSTILL_SECONDS = 3.0
 
@@ -255,8 +257,9 @@ async def main(options):
     if not findings:
         say("nothing is lost, nothing counts twice")
         return 0
-    for finding in findings[:checks.SHOWN_MAX * 3]:
+    (run.folder / "findings.txt").write_text("\n".join(findings) + "\n")
+    for finding in findings[:FINDINGS_SHOWN_MAX]:
         say(f"WRONG  {finding}")
-    again = " ".join(sys.argv[1:]) if f"--seed" in sys.argv else " ".join([*sys.argv[1:], f"--seed {options.seed}"])
+    again = " ".join(sys.argv[1:]) if "--seed" in sys.argv else " ".join([*sys.argv[1:], f"--seed {options.seed}"])
     say(f'{len(findings)} findings; seed {options.seed}; kept: {run.folder}; again: make chaos ARGS="{again}"')
     return 1

@@ -108,6 +108,9 @@ class System:
         """Everything runs and is ready, and results flow in every partition."""
         deadline = time.monotonic() + seconds
         while complaints := await self.complaints(pulse, partitions):
+            for process in self.processes.values():
+                if process.is_hopeless:
+                    raise RuntimeError(f"{process.name} cannot work; it said:\n{process.last_words}")
             if time.monotonic() > deadline:
                 raise TimeoutError(f"after {seconds} s still: {'; '.join(complaints)}")
             await asyncio.sleep(LOOK_SECONDS)
