@@ -38,11 +38,17 @@ class Spu:
         self.pidfile, self.command = pidfile, command
 
     async def kill_for(self, seconds):
-        os.kill(int(self.pidfile.read_text().strip()), signal.SIGKILL)
+        killed = self._pid()
+        os.kill(killed, signal.SIGKILL)
         await asyncio.sleep(seconds)
         code, _, errors = await tool.run(*shlex.split(self.command), seconds=RESTART_COMMAND_SECONDS)
         if code:
             raise RuntimeError(f"{self.command} ended with code {code}: {errors}")
+        if self._pid() == killed:
+            raise RuntimeError(f"{self.command} did not start the SPU: {self.pidfile} still names the one that was killed")
+
+    def _pid(self):
+        return int(self.pidfile.read_text().strip())
 
 
 class Faults:

@@ -77,9 +77,9 @@ class Run:
                 findings += await self._check()
         finally:
             ended = await self.system.end()
+            self._sum_up(started)
         findings += [f"{name} ended with code {code}" for name, code in ended.items() if code != 0]
         findings += self.system.own_ends() + self.system.panics()
-        self._sum_up(started)
         if findings:
             raise Failed(findings)
 
@@ -191,11 +191,12 @@ class Run:
         return [] if code == 0 else [f"audit: exit code {code}\n{out}{errors}"]
 
     def _sum_up(self, started):
-        longest = sorted(max(one["standstill_s"]) for one in self.faults.takeovers)
+        takeovers = self.faults.takeovers if self.faults else []
+        longest = sorted(max(one["standstill_s"]) for one in takeovers)
         late = {identity for name in WINDOWS_OF_ONE for identity in self.ledger.late(name)}
         self.summary = {
             "seed": self.options.seed,
-            "faults": self.faults.done,
+            "faults": self.faults.done if self.faults else 0,
             "seconds": round(time.monotonic() - started, 1),
             **self.books.summary(),
             "results": sum(map(len, self.ledger.seqs.values())),
@@ -212,7 +213,7 @@ class Run:
             "takeover_s": {name: at(longest, share) for name, share in [("p50", 0.5), ("p90", 0.9), ("max", 1.0)]}
             if longest else None,
             "standstills": self._standstills(started),
-            "takeovers": self.faults.takeovers,
+            "takeovers": takeovers,
         }
 
     def _standstills(self, started):
