@@ -28,12 +28,16 @@ pub(crate) struct Embedded {
 
 impl Embedded {
     pub(crate) async fn start(quirks: Quirks) -> Self {
+        Self::start_with(|config| config.quirks = quirks).await
+    }
+
+    pub(crate) async fn start_with(change: impl FnOnce(&mut Config)) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let any = "127.0.0.1:0".parse().unwrap();
         let mut config = Config::new(folder.path());
         config.control = any;
         config.spu = any;
-        config.quirks = quirks;
+        change(&mut config);
         let broker = Broker::start(config.clone()).await.unwrap();
         // The same ports again after a restart.
         config.control = broker.control_addr();
@@ -68,6 +72,11 @@ impl Embedded {
 }
 
 impl Words {
+    /// Names that end in `suffix` on a broker that is there already.
+    pub(crate) fn new(cluster: Cluster, partitions: u32, suffix: String) -> Self {
+        Words { cluster, partitions, suffix, _embedded: None }
+    }
+
     pub(crate) fn topic(&self, name: &str) -> String {
         format!("{name}-{}", self.suffix)
     }
