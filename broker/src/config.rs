@@ -139,4 +139,7 @@ pub struct Quirks {
     pub dedup_holes: bool,
     /// Answer a record that deduplication refused with a storage error that says nothing.
     pub opaque_refusal: bool,
+    /// Answer this many produce requests of a connection; store the next one without an answer, and let that connection hang
+    /// from there on, open and silent.
+    pub hang_after_produces: Option<u32>,
 }

@@ -75,6 +75,10 @@ pub(crate) struct DataSession {
     streams: HashMap<u32, Consumer>,
     /// Responses of streams that may be on their way.
     slots: Arc<Semaphore>,
+    /// Produce requests answered, for the quirk [`Quirks::hang_after_produces`].
+    produced: u32,
+    /// The quirk has set in.
+    hangs: bool,
 }
 
 /// The client's end of a stream.
@@ -98,10 +102,13 @@ impl Service for DataService {
 
     fn session(&self, outbox: Outbox) -> DataSession {
         let slots = Arc::new(Semaphore::new(self.limits.stream_responses_max));
-        DataSession { outbox, streams: HashMap::new(), slots }
+        DataSession { outbox, streams: HashMap::new(), slots, produced: 0, hangs: false }
     }
 
     async fn handle(&self, session: &mut DataSession, request: Request) -> Result<(), Hangup> {
+        if session.hangs {
+            return Ok(());
+        }
         let version = request.header.api_version();
         let key = versions::check(&VERSIONS, |key| key as u16, request.header.api_key(), version)?;
         let frame = match key {
@@ -109,6 +116,14 @@ impl Service for DataService {
             Key::Produce => {
                 let response =
                     produce::handle(&request, &self.partitions, &self.chains, &self.limits).await?;
+                // Fluvio's producer sends requests without records as well.
+                if response.responses.iter().any(|topic| !topic.partitions.is_empty()) {
+                    session.hangs = self.quirks.hang_after_produces == Some(session.produced);
+                    session.produced += 1;
+                }
+                if session.hangs {
+                    return Ok(());
+                }
                 request.respond(response)?
             }
             Key::Fetch => self.fetch(&request).await?,

@@ -49,6 +49,38 @@ async fn a_stream_from_the_middle_of_a_batch_gets_no_record_before_and_loses_non
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn with_the_quirk_a_chain_is_fed_from_the_batchs_head() {
+    for from_head in [false, true] {
+        let fixture = start_with(|config| config.quirks.chain_from_batch_head = from_head).await;
+        let client = fixture.client().await;
+        create_topic(&client, "events", 1).await;
+        send_batch(&client, "events", numbered(0..10)).await.unwrap();
+        // Fluvio's client drops what the first call returns with the quirk: it is placed at the batch's head, before the start.
+        let mut stream = open(&client, through(vec![ad_hoc(&running_total(0))], &mut from(6))).await;
+        if !from_head {
+            assert_eq!(total(take(&mut stream, 1).await[0].value()), 4);
+        }
+        send_each(&client, "events", numbered(10..11)).await;
+        assert_eq!(total(take(&mut stream, 1).await[0].value()), if from_head { 11 } else { 5 });
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_parameter_that_its_length_does_not_fit_ends_the_stream_without_a_word() {
+    let fixture = start().await;
+    let client = fixture.client().await;
+    create_topic(&client, "events", 1).await;
+    send_each(&client, "events", numbered(0..3)).await;
+    for (bytes, fits) in [(32_767, true), (32_768, false)] {
+        let mut module = ad_hoc(&pass_all());
+        module.params.insert("long".to_owned(), "x".repeat(bytes));
+        let mut stream = open(&client, through(vec![module], &mut from(0))).await;
+        let next = tokio::time::timeout(PATIENCE, stream.next()).await.unwrap();
+        assert_eq!(next.is_some_and(|next| next.is_ok()), fits, "{bytes} bytes");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_finite_read_through_a_silent_chain_ends() {
     let fixture = start().await;
     let client = fixture.client().await;

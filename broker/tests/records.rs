@@ -3,6 +3,8 @@
 
 mod common;
 
+use std::time::Duration;
+
 use common::*;
 use fluvio::{Compression, Offset, RecordKey, TopicProducerConfigBuilder};
 use futures_util::StreamExt;
@@ -160,4 +162,18 @@ async fn an_offset_outside_the_log_is_refused() {
     let mut stream = open(&client, reading("events", 0, Offset::absolute(4).unwrap()).build().unwrap()).await;
     let error = tokio::time::timeout(PATIENCE, stream.next()).await.unwrap();
     assert!(error.is_none_or(|result| result.is_err()));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn with_the_quirk_a_connection_hangs_and_the_next_one_works() {
+    let fixture = start_with(|config| config.quirks.hang_after_produces = Some(2)).await;
+    let client = fixture.client().await;
+    create_topic(&client, "events", 1).await;
+    send_each(&client, "events", numbered(0..2)).await;
+    let unanswered =
+        tokio::time::timeout(Duration::from_millis(500), send_each(&client, "events", numbered(2..3)));
+    assert!(unanswered.await.is_err(), "stored, and not acknowledged");
+    let other = fixture.client().await;
+    send_each(&other, "events", numbered(3..4)).await;
+    assert_eq!(texts(&all(&fixture.client().await, "events").await), numbered(0..4).collect::<Vec<_>>());
 }

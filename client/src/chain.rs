@@ -14,12 +14,16 @@ use crate::error::Error;
 /// the same instance (docs/fluvio.md 2), or the rest of the log is skipped (22).
 const MAX_BYTES: i32 = 64 * 1024 * 1024;
 
+/// Bytes of a parameter's name or value that arrive whole: its length has 15 bits, and a longer one is encoded with a cut
+/// length, so that the broker cannot read the request and hangs up (docs/fluvio.md 15).
+const PARAM_BYTES_MAX: usize = 32_767;
+
 /// One SmartModule of a chain.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ChainModule {
     /// Name of the SmartModule on the cluster.
     pub name: String,
-    /// Its parameters. A value of more than 32,767 bytes ends the stream without a word (docs/fluvio.md 15).
+    /// Its parameters; names and values have 32,767 bytes at most.
     pub params: BTreeMap<String, String>,
 }
 
@@ -46,8 +50,8 @@ impl ChainStream {
     ///
     /// # Errors
     ///
-    /// [`Error::Unreachable`], [`Error::Deadline`] or [`Error::Refused`]; what is wrong with a SmartModule itself is
-    /// only told by the first [`next`](ChainStream::next).
+    /// [`Error::Unreachable`], [`Error::Deadline`] or [`Error::Refused`], the latter also for a parameter that is too long;
+    /// what is wrong with a SmartModule itself is only told by the first [`next`](ChainStream::next).
     pub async fn open(
         cluster: &Cluster,
         topic: &str,
@@ -55,6 +59,10 @@ impl ChainStream {
         offset: i64,
         modules: &[ChainModule],
     ) -> Result<Self, Error> {
+        if let Some(reason) = modules.iter().find_map(too_long) {
+            let what = format!("open a stream of partition {partition} of topic {topic}");
+            return Err(Error::Refused { what, reason });
+        }
         let opening = Opening {
             topic,
             partition,
@@ -83,6 +91,17 @@ impl ChainStream {
             })
             .collect())
     }
+}
+
+/// Says which of the module's parameters cannot be sent, if there is one.
+fn too_long(module: &ChainModule) -> Option<String> {
+    let length = |(name, value): &(&String, &String)| name.len().max(value.len());
+    let (name, value) = module.params.iter().find(|param| length(param) > PARAM_BYTES_MAX)?;
+    Some(format!(
+        "parameter {name:?} of SmartModule {:?} has {} bytes, and {PARAM_BYTES_MAX} are the most that Fluvio carries",
+        module.name,
+        value.len().max(name.len()),
+    ))
 }
 
 fn invocation(module: &ChainModule) -> SmartModuleInvocation {

@@ -110,7 +110,7 @@ async fn a_running_engine_takes_a_reset_to_now() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_source_that_retention_has_taken_is_refused_until_a_reset() {
     let limits = Limits { retention_interval: Duration::from_millis(200), ..Limits::default() };
-    let embedded = Embedded::start_with(Quirks::default(), limits).await;
+    let embedded = Embedded::start_with(|config| config.limits = limits).await;
     let words = embedded.words(1);
     let small = format!("{}: {{ partitions: 1, retention: {{ size: 2MiB }} }}", words.topic("lines"));
     let text = words.topology().replace(&format!("{}: {{ partitions: 1 }}", words.topic("lines")), &small);

@@ -54,6 +54,72 @@ pub fn pass_from_200() -> Vec<u8> {
     module("filter", &body, "")
 }
 
+/// Answers every batch with the number of all records so far (four bytes, least first) and `padding` bytes: a module with
+/// state that knows nothing of batches that come twice, or from before the start.
+pub fn running_total(padding: usize) -> Vec<u8> {
+    let value = 4 + padding;
+    let mut record = vec![0, 0, 0, 0];
+    put_varint(&mut record, value);
+    let place = record.len();
+    record.resize(place + value, b'.');
+    record.push(0);
+    let mut output = vec![0, 0, 0, 1];
+    put_varint(&mut output, record.len());
+    let place = output.len() + place;
+    output.extend(record);
+    // No error.
+    output.push(0);
+    let escaped: String = output.iter().map(|byte| format!("\\{byte:02x}")).collect();
+    let rest = format!(r#"(global $total (mut i32) (i32.const 0)) (data (i32.const 0) "{escaped}")"#);
+    let body = format!(
+        r#"(global.set $total (i32.add (global.get $total) (i32.or
+            (i32.shl (i32.load8_u (i32.add (local.get $at) (i32.const 14))) (i32.const 8))
+            (i32.load8_u (i32.add (local.get $at) (i32.const 15))))))
+        (i32.store (i32.const {place}) (global.get $total))
+        (call $out (i32.const 0) (i32.const {}))"#,
+        output.len()
+    );
+    module("array_map", &body, &rest)
+}
+
+/// What [`running_total`] has written.
+pub fn total(value: &[u8]) -> u32 {
+    u32::from_le_bytes(value[..4].try_into().unwrap())
+}
+
+/// Lets a batch pass if its first key, a number of four bytes (least first), is larger than all before it, and drops the
+/// batch if not: deduplication as one would write it.
+pub fn only_larger() -> Vec<u8> {
+    let rest = r#"
+        (global $last (mut i32) (i32.const 0))
+        (func $behind (param $at i32) (result i32)
+            (loop $more
+                (if (i32.ge_u (i32.load8_u (local.get $at)) (i32.const 128))
+                    (then (local.set $at (i32.add (local.get $at) (i32.const 1))) (br $more))))
+            (i32.add (local.get $at) (i32.const 1)))"#;
+    // Length, attributes, two deltas, whether there is a key, its length.
+    let body = format!(
+        r#"(local $key i32)
+        (local.set $key (call $behind (i32.add (local.get $at) (i32.const 16))))
+        (local.set $key (call $behind (call $behind (i32.add (local.get $key) (i32.const 1)))))
+        (local.set $key (call $behind (i32.add (local.get $key) (i32.const 1))))
+        (if (i32.gt_u (i32.load (local.get $key)) (global.get $last))
+            (then (global.set $last (i32.load (local.get $key))) {PASS})
+            (else {DROP}))"#
+    );
+    module("filter", &body, rest)
+}
+
+/// Zigzag, seven bits a byte, least first.
+fn put_varint(out: &mut Vec<u8>, number: usize) {
+    let mut rest = number << 1;
+    while rest >= 128 {
+        out.push((rest % 128) as u8 | 128);
+        rest /= 128;
+    }
+    out.push(rest as u8);
+}
+
 /// Says no to every batch.
 pub fn refuse_all() -> Vec<u8> {
     // No records; an error: hint "no thanks", offset 0, a filter, no key, empty value.

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::future::Future;
 use std::time::{Duration, Instant};
 
-use ovation_broker::{Broker, Config, Limits, Quirks};
+use ovation_broker::{Broker, Config, Quirks};
 use ovation_client::fluvio::metadata::topic::TopicSpec;
 use ovation_client::{Cluster, Producer, ProducerOptions, read_tail};
 use ovation_topology::{Engine, EngineError, EngineOptions, Topology, apply};
@@ -29,17 +29,16 @@ pub(crate) struct Embedded {
 
 impl Embedded {
     pub(crate) async fn start(quirks: Quirks) -> Self {
-        Self::start_with(quirks, Limits::default()).await
+        Self::start_with(|config| config.quirks = quirks).await
     }
 
-    pub(crate) async fn start_with(quirks: Quirks, limits: Limits) -> Self {
+    pub(crate) async fn start_with(change: impl FnOnce(&mut Config)) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let any = "127.0.0.1:0".parse().unwrap();
         let mut config = Config::new(folder.path());
         config.control = any;
         config.spu = any;
-        config.quirks = quirks;
-        config.limits = limits;
+        change(&mut config);
         let broker = Broker::start(config.clone()).await.unwrap();
         // The same ports again after a restart.
         config.control = broker.control_addr();
@@ -74,6 +73,11 @@ impl Embedded {
 }
 
 impl Words {
+    /// Names that end in `suffix` on a broker that is there already.
+    pub(crate) fn new(cluster: Cluster, partitions: u32, suffix: String) -> Self {
+        Words { cluster, partitions, suffix, _embedded: None }
+    }
+
     pub(crate) fn topic(&self, name: &str) -> String {
         format!("{name}-{}", self.suffix)
     }
