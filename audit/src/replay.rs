@@ -54,12 +54,16 @@ impl Stage for Watched {
     }
 
     fn record(&mut self, record: &SourceRecord<'_>, emit: &mut Emit<'_>) {
-        self.times.push(self.window.progress().stream_time);
+        self.times.push(self.window.stream_time());
         self.window.record(record, emit);
     }
 
     fn progress(&self) -> StageProgress {
         self.window.progress()
+    }
+
+    fn stream_time(&self) -> Option<i64> {
+        self.window.stream_time()
     }
 
     fn save(&self) -> Result<String, String> {
