@@ -37,6 +37,8 @@ class System:
         self._proxies = []
         # Who has connected to the records so far.
         self._owners = set()
+        # {engine or gateway: where it says itself whether it is ready}, past the proxies.
+        self._status = {}
         # Where clients reach the gateways, in the order of their names.
         self.addresses = []
         # Where tools reach the broker, past the proxies.
@@ -47,9 +49,11 @@ class System:
         parts = [*ENGINES, *GATEWAYS]
         control = {name: (await self._proxy(split(self.cluster), name)).address for name in parts}
         common = ["--topology", self.topology.file]
-        for name in ENGINES:
-            self._process(name, "engine", "--cluster", control[name], *common)
-        for name, port in zip(GATEWAYS, free(len(GATEWAYS))):
+        ports = free(len(parts))
+        self._status = dict(zip(parts, ((HOST, port) for port in ports)))
+        for name, port in zip(ENGINES, ports):
+            self._process(name, "engine", "--cluster", control[name], *common, "--status", f"{HOST}:{port}")
+        for name, port in zip(GATEWAYS, ports[len(ENGINES):]):
             self._process(name, "gateway", "--cluster", control[name], *common, "--http", f"{HOST}:{port}")
             proxy = await self._proxy((HOST, port), clients_of(name))
             self.addresses.append(split(proxy.address))
@@ -118,7 +122,7 @@ class System:
     async def complaints(self, pulse=None, partitions=0):
         """What is not well now, in words."""
         found = [f"{name} is not ready" for name, process in self.processes.items() if not process.ready]
-        for name, address in zip(GATEWAYS, self.addresses):
+        for name, address in self._status.items():
             if not await answers_ready(address):
                 found.append(f"{name} answers that it is not ready")
         if pulse and (still := pulse.still(partitions, BEAT_SECONDS)):
