@@ -7,7 +7,7 @@ mod support;
 
 use std::time::Duration;
 
-use ovation_broker::{Limits, Quirks};
+use ovation_broker::Limits;
 use ovation_client::bounds;
 use ovation_topology::{
     Engine, EngineError, EngineOptions, ResetFrom, TaskState, Topology, apply, plan_reset, reset,
