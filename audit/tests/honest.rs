@@ -1,5 +1,6 @@
 //! Whatever happens, what the stage made of it passes.
 
+#[allow(dead_code, reason = "each test file needs a part of it")]
 mod support;
 
 use proptest::prelude::*;

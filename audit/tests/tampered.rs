@@ -1,5 +1,6 @@
 //! Whatever is done to a log, the audit finds it, and says where.
 
+#[allow(dead_code, reason = "each test file needs a part of it")]
 mod support;
 
 use ovation_audit::{Difference, Kind, PartitionReport, Place};

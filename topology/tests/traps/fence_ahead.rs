@@ -13,22 +13,26 @@ const TOO_LARGE: usize = 20_000;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn trap_everything_is_acknowledged_and_nothing_is_stored() {
-    on_each("ahead", |config| config.quirks.fence_before_write = true, async |ground| {
-        let module = ground.upload("larger", &only_larger()).await;
-        let spec = segmented(deduplicated(&module, 1), SEGMENT_BYTES);
-        let numbers = ground.create("numbers", spec).await;
-        let producer = producer(&ground.words.cluster, &numbers, PATIENCE).await;
-        let key = |number: u32| Some(number.to_le_bytes().to_vec());
-        let refused = producer.send_batch(vec![(key(1), vec![b'.'; TOO_LARGE])]).await;
-        assert!(refused.is_err(), "no segment holds it");
-        producer.send_batch(vec![(key(1), b"smaller".to_vec())]).await.unwrap();
-        let held = ovation_client::bounds(&ground.words.cluster, &numbers, 0).await.unwrap();
-        println!("ahead, real {}: one record acknowledged, {} stored", ground.is_real(), held.end);
-        assert_eq!(held.end, 0, "acknowledged, and not stored");
-        producer.send_batch(vec![(key(2), b"the next one".to_vec())]).await.unwrap();
-        let held = ovation_client::bounds(&ground.words.cluster, &numbers, 0).await.unwrap();
-        assert_eq!(held.end, 1, "number two is there, and number one will never be");
-    })
+    on_each(
+        "ahead",
+        |config| config.quirks.fence_before_write = true,
+        async |ground| {
+            let module = ground.upload("larger", &only_larger()).await;
+            let spec = segmented(deduplicated(&module, 1), SEGMENT_BYTES);
+            let numbers = ground.create("numbers", spec).await;
+            let producer = producer(&ground.words.cluster, &numbers, PATIENCE).await;
+            let key = |number: u32| Some(number.to_le_bytes().to_vec());
+            let refused = producer.send_batch(vec![(key(1), vec![b'.'; TOO_LARGE])]).await;
+            assert!(refused.is_err(), "no segment holds it");
+            producer.send_batch(vec![(key(1), b"smaller".to_vec())]).await.unwrap();
+            let held = ovation_client::bounds(&ground.words.cluster, &numbers, 0).await.unwrap();
+            println!("ahead, real {}: one record acknowledged, {} stored", ground.is_real(), held.end);
+            assert_eq!(held.end, 0, "acknowledged, and not stored");
+            producer.send_batch(vec![(key(2), b"the next one".to_vec())]).await.unwrap();
+            let held = ovation_client::bounds(&ground.words.cluster, &numbers, 0).await.unwrap();
+            assert_eq!(held.end, 1, "number two is there, and number one will never be");
+        },
+    )
     .await;
 }
 

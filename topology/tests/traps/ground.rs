@@ -23,6 +23,7 @@ pub(crate) struct Ground {
     modules: Vec<String>,
 }
 
+#[expect(clippy::large_enum_variant, reason = "there is one for each test")]
 enum Host {
     Embedded(Embedded),
     /// How its SPU is ended and started, if that is allowed.

@@ -83,24 +83,28 @@ async fn defence_a_send_ends_within_its_deadline_and_the_next_one_works() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn defence_a_broker_that_is_gone_is_told_at_once() {
-    on_each("hanging-gone", |_| (), async |ground| {
-        if !ground.may_end() {
-            return;
-        }
-        let lines = ground.create("lines", plain()).await;
-        let ours = producer(&ground.words.cluster, &lines, PATIENCE).await;
-        ours.send(None, b"word".to_vec()).await.unwrap();
-        ground.stop().await;
-        let since = Instant::now();
-        let mut refused = 0;
-        while since.elapsed() < SILENCE && refused < 150 {
-            refused += u32::from(ours.send(None, b"word".to_vec()).await.is_err());
-        }
-        ground.start_again().await;
-        assert_eq!(refused, 150, "150 sends fail within {SILENCE:?}");
-        ours.ready(PATIENCE).await.unwrap();
-        ours.send(None, b"word".to_vec()).await.unwrap();
-    })
+    on_each(
+        "hanging-gone",
+        |_| (),
+        async |ground| {
+            if !ground.may_end() {
+                return;
+            }
+            let lines = ground.create("lines", plain()).await;
+            let ours = producer(&ground.words.cluster, &lines, PATIENCE).await;
+            ours.send(None, b"word".to_vec()).await.unwrap();
+            ground.stop().await;
+            let since = Instant::now();
+            let mut refused = 0;
+            while since.elapsed() < SILENCE && refused < 150 {
+                refused += u32::from(ours.send(None, b"word".to_vec()).await.is_err());
+            }
+            ground.start_again().await;
+            assert_eq!(refused, 150, "150 sends fail within {SILENCE:?}");
+            ours.ready(PATIENCE).await.unwrap();
+            ours.send(None, b"word".to_vec()).await.unwrap();
+        },
+    )
     .await;
 }
 

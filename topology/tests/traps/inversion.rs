@@ -39,35 +39,43 @@ async fn race(cluster: &ovation_client::Cluster, topic: &str, trial: Duration, e
 
 #[tokio::test(flavor = "multi_thread")]
 async fn trap_numbers_overtake_each_other() {
-    on_each("inversion", |config| config.quirks.fence_apart = true, async |ground| {
-        let fence = ground.fence().await;
-        let counts = ground.create("counts", deduplicated(fence, 2)).await;
-        let enough = if ground.is_real() { u64::MAX } else { 300 };
-        let stored = race(&ground.words.cluster, &counts, TRIAL, enough).await;
-        let inverted = stored.iter().zip(stored.iter().skip(1)).filter(|(one, next)| one > next).count();
-        println!("inversion, real {}: {inverted} among {}", ground.is_real(), stored.len());
-        if ground.is_real() && inverted == 0 {
-            return println!("inversion: not seen on the real cluster this time");
-        }
-        assert!(inverted > 0);
-    })
+    on_each(
+        "inversion",
+        |config| config.quirks.fence_apart = true,
+        async |ground| {
+            let fence = ground.fence().await;
+            let counts = ground.create("counts", deduplicated(fence, 2)).await;
+            let enough = if ground.is_real() { u64::MAX } else { 300 };
+            let stored = race(&ground.words.cluster, &counts, TRIAL, enough).await;
+            let inverted = stored.iter().zip(stored.iter().skip(1)).filter(|(one, next)| one > next).count();
+            println!("inversion, real {}: {inverted} among {}", ground.is_real(), stored.len());
+            if ground.is_real() && inverted == 0 {
+                return println!("inversion: not seen on the real cluster this time");
+            }
+            assert!(inverted > 0);
+        },
+    )
     .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn trap_a_number_that_was_let_in_is_missing() {
-    on_each("hole", |config| config.quirks.fence_before_write = true, async |ground| {
-        let fence = ground.fence().await;
-        let counts = ground.create("counts", segmented(deduplicated(fence, 2), 16 * 1024)).await;
-        let one = producer(&ground.words.cluster, &counts, PATIENCE).await;
-        one.send_batch(vec![(None, numbered(1, 0))]).await.unwrap();
-        // Let in, and not written: as when the broker ends between the two steps.
-        assert!(one.send_batch(vec![(None, numbered(2, 20_000))]).await.is_err());
-        let other = producer(&ground.words.cluster, &counts, PATIENCE).await;
-        other.send_batch(vec![(None, numbered(3, 0))]).await.unwrap();
-        assert_eq!(numbers(&ground.words.cluster, &counts).await, [1, 3]);
-        assert!(one.send_batch(vec![(None, numbered(2, 0))]).await.is_err(), "and it cannot be mended");
-    })
+    on_each(
+        "hole",
+        |config| config.quirks.fence_before_write = true,
+        async |ground| {
+            let fence = ground.fence().await;
+            let counts = ground.create("counts", segmented(deduplicated(fence, 2), 16 * 1024)).await;
+            let one = producer(&ground.words.cluster, &counts, PATIENCE).await;
+            one.send_batch(vec![(None, numbered(1, 0))]).await.unwrap();
+            // Let in, and not written: as when the broker ends between the two steps.
+            assert!(one.send_batch(vec![(None, numbered(2, 20_000))]).await.is_err());
+            let other = producer(&ground.words.cluster, &counts, PATIENCE).await;
+            other.send_batch(vec![(None, numbered(3, 0))]).await.unwrap();
+            assert_eq!(numbers(&ground.words.cluster, &counts).await, [1, 3]);
+            assert!(one.send_batch(vec![(None, numbered(2, 0))]).await.is_err(), "and it cannot be mended");
+        },
+    )
     .await;
 }
 

@@ -6,6 +6,7 @@
 //! `OVATION_TEST_SPU_START` (command that starts it again) say how.
 
 #![expect(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
+#![expect(clippy::print_stdout, reason = "what a trap looked like is worth reading")]
 
 #[allow(dead_code, reason = "each test file needs a part of it")]
 #[path = "../support/mod.rs"]

@@ -9,32 +9,36 @@ const SEGMENT_BYTES: u32 = 1_200;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn trap_a_fence_forgets_the_last_number_and_admits_it_again() {
-    on_each("segment", |config| config.quirks.look_back_one_segment = true, async |ground| {
-        if !ground.may_end() {
-            return;
-        }
-        let fence = ground.fence().await;
-        let counts = ground.create("counts", segmented(deduplicated(fence, 1_000), SEGMENT_BYTES)).await;
-        let cluster = ground.words.cluster.clone();
-        let before = producer(&cluster, &counts, PATIENCE).await;
-        for seq in 1..=4 {
-            before.send_batch(vec![(None, numbered(seq, 700))]).await.unwrap();
-        }
-        assert!(before.send_batch(vec![(None, numbered(4, 700))]).await.is_err(), "it is known");
-        ground.stop().await;
-        ground.start_again().await;
-        let after = producer(&cluster, &counts, PATIENCE).await;
-        let mut admitted = Vec::new();
-        for seq in 1..=4 {
-            if after.send_batch(vec![(None, numbered(seq, 700))]).await.is_ok() {
-                admitted.push(seq);
+    on_each(
+        "segment",
+        |config| config.quirks.look_back_one_segment = true,
+        async |ground| {
+            if !ground.may_end() {
+                return;
             }
-        }
-        println!("segment start, real {}: admitted again {admitted:?}", ground.is_real());
-        assert!(!admitted.is_empty());
-        let stored = numbers(&cluster, &counts).await;
-        assert_eq!(stored.len(), 4 + admitted.len(), "{stored:?}");
-    })
+            let fence = ground.fence().await;
+            let counts = ground.create("counts", segmented(deduplicated(fence, 1_000), SEGMENT_BYTES)).await;
+            let cluster = ground.words.cluster.clone();
+            let before = producer(&cluster, &counts, PATIENCE).await;
+            for seq in 1..=4 {
+                before.send_batch(vec![(None, numbered(seq, 700))]).await.unwrap();
+            }
+            assert!(before.send_batch(vec![(None, numbered(4, 700))]).await.is_err(), "it is known");
+            ground.stop().await;
+            ground.start_again().await;
+            let after = producer(&cluster, &counts, PATIENCE).await;
+            let mut admitted = Vec::new();
+            for seq in 1..=4 {
+                if after.send_batch(vec![(None, numbered(seq, 700))]).await.is_ok() {
+                    admitted.push(seq);
+                }
+            }
+            println!("segment start, real {}: admitted again {admitted:?}", ground.is_real());
+            assert!(!admitted.is_empty());
+            let stored = numbers(&cluster, &counts).await;
+            assert_eq!(stored.len(), 4 + admitted.len(), "{stored:?}");
+        },
+    )
     .await;
 }
 
