@@ -83,6 +83,26 @@ def test_open_windows_and_results_on_their_way_are_no_difference(ovation, room):
         assert found["taps"] == found["finals"] + found["open"] == 40 * round
 
 
+def test_a_new_epoch_is_audited_from_its_start(own_ovation, room):
+    traffic(own_ovation, room)
+    code, text = processes.outcome(
+        "topology", "reset", "--from", "now", "--yes", "--cluster", own_ovation.control, "--topology", own_ovation.topology.file
+    )
+    assert code == 0, text
+    sent = [(room, reaction(room, count=2)) for _ in range(25)]
+    send(own_ovation, own_ovation.topology.events, sent)
+    deadline = time.monotonic() + 60
+    while True:
+        code, stage = report(own_ovation)
+        assert (code, {partition["epoch"] for partition in stage["partitions"]}) == (0, {2}), stage
+        found = numbers(stage, room)
+        assert (found["taps"], found["duplicates"], found["rejected"]) == (50, 0, 0), "what came before is left out"
+        if found["finals"] == 50:
+            break
+        assert time.monotonic() < deadline, stage
+        time.sleep(0.2)
+
+
 @pytest.fixture(params=conftest.BROKERS)
 def stopped(request, tmp_path, room):
     """One partition with some traffic, whose engine has stopped; its broker goes on alone."""
@@ -164,6 +184,15 @@ def test_reactions_that_nobody_counts_are_behind(stopped, room):
     found = differences(stage)
     assert (code, set(found)) == (1, {"behind"}), stage
     assert found["behind"]["seq"] == newest(stopped, stopped.topology.aggregates)["seq"] + 1
+
+
+def test_an_epoch_whose_beginning_is_gone_cannot_be_checked(stopped, room):
+    last = [value for _, value in stored(stopped.control, stopped.topology.checkpoints, 1)][-1]
+    piece = json.dumps(last | {"epoch": 7, "pieces": 2, "piece": 0}).encode()
+    send(stopped, stopped.topology.checkpoints, [("\u0001checkpoint", piece)])
+    code, text = audit(stopped.control, stopped.topology.file)
+    assert code == 2
+    assert "where epoch 7" in text and len(text.splitlines()) == 1
 
 
 def test_another_configuration_is_refused(stopped):

@@ -124,6 +124,13 @@ async fn place(cluster: &Cluster, subject: &Subject, partition: u32) -> Result<P
     let where_ = format!("partition {partition} of {}", subject.source);
     let first = match start {
         Some(start) if start < source.start => return Err(gone(&where_, start, source.start)),
+        Some(start) if start > source.end => {
+            return Err(Unchecked(format!(
+                "epoch {epoch} of stage {:?} began at offset {start} of {where_}, which ends at {}: the broker has lost records, \
+                 or is another one",
+                subject.stage, source.end
+            )));
+        }
         Some(start) => start,
         // It has not run yet.
         None if epoch == 0 => source.start,
@@ -136,7 +143,7 @@ async fn place(cluster: &Cluster, subject: &Subject, partition: u32) -> Result<P
         None if source.start > 0 => return Err(gone(&where_, 0, source.start)),
         None => 0,
     };
-    let place = Place { partition, epoch: epoch.max(1), source: first..source.end.max(first), sink, letters };
+    let place = Place { partition, epoch: epoch.max(1), source: first..source.end, sink, letters };
     begins(cluster, &subject.sink, &place, &place.sink).await?;
     if let Some(topic) = &subject.dead_letter {
         begins(cluster, topic, &place, &place.letters).await?;

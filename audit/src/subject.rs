@@ -144,3 +144,20 @@ fn definition(window: &ovation_topology::Window) -> Result<Definition, String> {
 fn ms(duration: Duration) -> i64 {
     i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_window_that_holds_a_time_is_counted() {
+        for (size, advance) in [(3_000, 1_000), (2_500, 1_000), (1_000, 1_000), (7, 3)] {
+            let definition = Definition { name: "hopping".to_owned(), hopping: Some((size, advance)) };
+            for time in [0, 1, 999, 1_000, 2_499, 2_500, 123_456] {
+                let starts = (-10..200_000i64).map(|number| number * advance);
+                let holding = starts.filter(|start| (*start..start + size).contains(&time)).count();
+                assert_eq!(definition.windows_at(time), holding as u64, "{time} in {size}/{advance}");
+            }
+        }
+    }
+}

@@ -6,7 +6,7 @@ mod support;
 use ovation_audit::{Difference, Kind, PartitionReport, Place};
 use ovation_client::Record;
 use serde_json::{Value, json};
-use support::{Later, Topics, garbage, kinds, rewrite, tap, tick};
+use support::{Later, Topics, garbage, tap, tick};
 
 /// A log with a bit of everything: hopping and session windows, partial lateness, a retraction, duplicates, rejects.
 fn busy() -> Topics {
@@ -59,6 +59,18 @@ fn pick(records: &[Record], fits: impl Fn(&Value) -> bool) -> usize {
         .map(|(index, _)| index)
         .collect();
     found[found.len() / 2]
+}
+
+/// The kinds of what was found.
+fn kinds(report: &PartitionReport) -> Vec<Kind> {
+    report.differences.iter().map(|difference| difference.kind).collect()
+}
+
+/// Writes a stored record anew.
+fn rewrite(record: &mut Record, change: impl FnOnce(&mut Value)) {
+    let mut value: Value = serde_json::from_slice(&record.value).expect("JSON");
+    change(&mut value);
+    record.value = value.to_string().into();
 }
 
 fn of_kind(report: &PartitionReport, kind: Kind) -> &Difference {

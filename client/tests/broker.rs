@@ -9,7 +9,7 @@ use ovation_broker::{Broker, Config, Quirks};
 use ovation_client::fluvio::metadata::topic::TopicSpec;
 use ovation_client::{
     Admin, Cluster, Error, FollowOptions, From, MAX_RECORD_BYTES, ProduceError, Producer, ProducerOptions,
-    bounds, follow, partition_of_key, read_from, read_tail,
+    Scan, bounds, follow, partition_of_key, read_from, read_tail,
 };
 
 /// A broker in this process, on free ports.
@@ -122,6 +122,30 @@ async fn a_follower_sees_every_record_once_and_in_order_though_fetches_are_cut()
     }
     let mut tail = follow(cluster.clone(), "long", 0, From::Tail(2), FollowOptions::default());
     assert_eq!(tail.next().await.unwrap().unwrap().offset, 9_998);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_scan_reads_a_range_of_a_long_log_whole_though_fetches_are_cut() {
+    let embedded = Embedded::start(Quirks { cut_batches: true, ..Quirks::default() }).await;
+    let cluster = embedded.cluster();
+    create(&cluster, "heavy", 1).await;
+    let producer = open(&cluster, "heavy", ProducerOptions::default()).await;
+    // More than one answer of the broker may hold.
+    let value = |n: usize| format!("{n:0>16000}").into_bytes();
+    for batch in 0..50 {
+        producer.send_batch((0..50).map(|n| (None, value(batch * 50 + n))).collect()).await.unwrap();
+    }
+    for (from, to) in [(0, 2_500), (7, 2_491), (60, 61), (5, 5)] {
+        let mut scan = Scan::new(&cluster, "heavy", 0, from..to, true);
+        let mut next = from;
+        while let Some(records) = scan.next().await.unwrap() {
+            for record in records {
+                assert_eq!((record.offset, number(&record.value)), (next, usize::try_from(next).unwrap()));
+                next += 1;
+            }
+        }
+        assert_eq!(next, to, "read from {from} to {to}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -3,13 +3,13 @@
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
-use ovation_audit::{Feed, Kind, PartitionReport, Place, Subject, Unchecked, check};
+use ovation_audit::{Feed, PartitionReport, Place, Subject, Unchecked, check};
 use ovation_client::Record;
 use ovation_shell::{Batch, Contract, Output, Params, Transform};
 use ovation_topology::Topology;
 use ovation_validate::Validate;
 use ovation_window::Window;
-use serde_json::{Value, json};
+use serde_json::json;
 
 /// Times in these tests count from here: a multiple of every window's advance.
 pub(crate) const T0: i64 = 1_795_426_840_000;
@@ -230,16 +230,4 @@ impl Feed for VecFeed {
         self.now.extend(one);
         Ok(some)
     }
-}
-
-/// The kinds of what was found.
-pub(crate) fn kinds(report: &PartitionReport) -> Vec<Kind> {
-    report.differences.iter().map(|difference| difference.kind).collect()
-}
-
-/// Writes a stored record anew.
-pub(crate) fn rewrite(record: &mut Record, change: impl FnOnce(&mut Value)) {
-    let mut value: Value = serde_json::from_slice(&record.value).expect("JSON");
-    change(&mut value);
-    record.value = value.to_string().into();
 }
