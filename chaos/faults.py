@@ -61,7 +61,7 @@ class Faults:
         self.spu = spu
         self.say = say
         self.done = 0
-        # [{fault, standstill of each partition}]
+        # What each fault that was measured did, partition by partition.
         self.takeovers = []
         self.failures = []
         self._busy = {}
@@ -151,6 +151,12 @@ class Faults:
             lambda: not self.pulse.still(self.partitions, FLOWING_SECONDS),
             RECOVER_SECONDS, f"results flow again after fault {fault.number}",
         )
-        still = [round(self.pulse.longest(partition, since), 3) for partition in range(self.partitions)]
-        self.takeovers.append({"fault": fault.number, "what": fault.text, "standstill_s": still})
-        self.say(f"           results stood still for {max(still):.2f} s at most ({fault.text})")
+        found = [self.pulse.longest(partition, since) for partition in range(self.partitions)]
+        self.takeovers.append({
+            "fault": fault.number,
+            "what": fault.text,
+            "standstill_s": [round(gap, 3) for gap, _ in found],
+            "while_acknowledged_s": [round(served, 3) for _, served in found],
+        })
+        gap, served = map(max, zip(*found))
+        self.say(f"           results stood still for {gap:.2f} s, {served:.2f} s of it with reactions acknowledged ({fault.text})")

@@ -126,6 +126,14 @@ def test_a_watcher_that_missed_or_repeated_something_is_found():
     assert any("came after" in error for error in checks.watching(ledger(), [repeated]))
 
 
+def test_a_standstill_counts_while_reactions_are_acknowledged():
+    pulse = Pulse()
+    pulse.results[0] = [0.0, 10.0]
+    pulse.acknowledged[0] = [0.1 * step for step in range(1, 21)]
+    gap, served = pulse.longest(0, since=0.0)
+    assert (gap, round(served, 3)) == (10.0, 2.0), "for the other eight seconds the broker stood still"
+
+
 def test_the_same_seed_gives_the_same_plan():
     assert plan.make(7, 50) == plan.make(7, 50)
     assert plan.make(7, 50) != plan.make(8, 50)
