@@ -385,6 +385,7 @@ fn what_is_due_at_once_comes_in_portions_that_no_answer_is_too_small_for() {
 
 /// Bytes of a module's memory for each thing that it keeps, as the README has them.
 #[test]
+#[expect(clippy::print_stdout, reason = "the figures are worth reading")]
 fn state_size_is_reported_and_stays_within_what_is_promised() {
     let state = |outs: &[Out]| of_tag(outs, Some("progress"))[0].json()["state"].clone();
     let bytes = |state: &Value| state["bytes"].as_u64().expect("bytes");
