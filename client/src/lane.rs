@@ -245,6 +245,9 @@ impl Worker {
                 Ok(())
             }
             Outcome::Broken(error, reason) => {
+                // Before anybody is answered: whoever hears of it and waits until the lane is ready again must not find it
+                // so still.
+                self.report.send_replace(LaneState::Away(reason.clone()));
                 answer_all(answers, &error);
                 Err(reason)
             }
