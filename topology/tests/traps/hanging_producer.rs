@@ -44,7 +44,12 @@ async fn trap_the_stock_producer_waits_for_ever() {
         // A process of its own: once its queue is full, a send spins and never yields, so that no time-out around it is
         // heard and its thread never ends.
         let mut stock = Command::new(std::env::current_exe().unwrap())
-            .args(["--ignored", "--exact", "--nocapture", "hanging_producer::stock_producer_in_a_process_of_its_own"])
+            .args([
+                "--ignored",
+                "--exact",
+                "--nocapture",
+                "hanging_producer::stock_producer_in_a_process_of_its_own",
+            ])
             .env(STOCK_ENDPOINT, ground.words.cluster.endpoint())
             .env(STOCK_TOPIC, &lines)
             .stdout(Stdio::piped())
@@ -53,7 +58,8 @@ async fn trap_the_stock_producer_waits_for_ever() {
             .spawn()
             .unwrap();
         let mut said = BufReader::new(stock.stdout.take().unwrap()).lines();
-        let mut next = async |patience| tokio::time::timeout(patience, said.next_line()).await.map(Result::unwrap);
+        let mut next =
+            async |patience| tokio::time::timeout(patience, said.next_line()).await.map(Result::unwrap);
         while !next(PATIENCE).await.expect("it starts").expect("it lives").contains(ACKNOWLEDGED) {}
         hang(ground, true);
         stock.stdin.take().unwrap().write_all(b"go\n").await.unwrap();
@@ -75,7 +81,9 @@ async fn trap_the_stock_producer_waits_for_ever() {
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "a part of the test of the stock producer, which runs it"]
 async fn stock_producer_in_a_process_of_its_own() {
-    let (Ok(endpoint), Ok(topic)) = (std::env::var(STOCK_ENDPOINT), std::env::var(STOCK_TOPIC)) else { return };
+    let (Ok(endpoint), Ok(topic)) = (std::env::var(STOCK_ENDPOINT), std::env::var(STOCK_TOPIC)) else {
+        return;
+    };
     let client = Line::default().connect(&Cluster::new(endpoint)).await;
     let config = TopicProducerConfigBuilder::default().batch_size(64).build().unwrap();
     let stock = client.topic_producer_with_config(topic, config).await.unwrap();
