@@ -10,7 +10,8 @@ import time
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 BINARY = pathlib.Path(os.environ.get("OVATION_BINARY", ROOT / "target/debug/ovation"))
-READY_SECONDS = 60
+# A real cluster may take a minute for a topic (docs/fluvio.md 33).
+READY_SECONDS = 120
 STOP_SECONDS = 20
 FREE = "127.0.0.1:0"
 

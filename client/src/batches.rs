@@ -29,6 +29,8 @@ const ANSWERS_WAITING: usize = 2;
 pub(crate) struct Batches {
     answers: Pin<Box<AsyncResponse<DefaultStreamFetchRequest>>>,
     ready: VecDeque<Result<Batch, ErrorCode>>,
+    /// Why the stream has ended: Fluvio's own waits for ever once it has said so.
+    over: Option<String>,
     /// Stream and offset that the broker is told next.
     seen: watch::Sender<Option<(u32, i64)>>,
     topic: String,
@@ -77,24 +79,27 @@ impl Batches {
         Ok(Self {
             answers: Box::pin(answers),
             ready: VecDeque::new(),
+            over: None,
             seen,
             topic: topic.to_owned(),
             partition,
         })
     }
 
-    /// The next batch. Safe to be dropped and called again. After an error the stream is of no more use.
+    /// The next batch. Safe to be dropped and called again. After an error there is only that error.
     pub(crate) async fn next(&mut self) -> Result<Batch, Error> {
         loop {
+            if let Some(reason) = &self.over {
+                return Err(self.interrupted(reason.clone()));
+            }
             match self.ready.pop_front() {
                 Some(Ok(batch)) => return Ok(batch),
-                Some(Err(code)) => return Err(self.interrupted(code.to_string())),
-                None => {}
-            }
-            match self.answers.next().await {
-                Some(Ok(answer)) => self.take(answer),
-                Some(Err(error)) => return Err(self.interrupted(error.to_string())),
-                None => return Err(self.interrupted("the connection was closed".to_owned())),
+                Some(Err(code)) => self.over = Some(code.to_string()),
+                None => match self.answers.next().await {
+                    Some(Ok(answer)) => self.take(answer),
+                    Some(Err(error)) => self.over = Some(error.to_string()),
+                    None => self.over = Some("the connection was closed".to_owned()),
+                },
             }
         }
     }

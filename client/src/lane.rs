@@ -1,3 +1,4 @@
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -107,7 +108,7 @@ impl Lane {
             batch_size: options.batch_size,
             deadline: options.deadline,
             jobs,
-            held: None,
+            held: VecDeque::new(),
             report,
         };
         tokio::spawn(worker.run());
@@ -123,8 +124,9 @@ struct Worker {
     batch_size: usize,
     deadline: Duration,
     jobs: mpsc::Receiver<Job>,
-    /// A job that did not fit into the last batch.
-    held: Option<Job>,
+    /// Jobs that come before those in the queue: what did not fit into the last batch, and what was not sent when the
+    /// connection was lost. No more than were let in.
+    held: VecDeque<Job>,
     report: watch::Sender<LaneState>,
 }
 
@@ -140,35 +142,42 @@ impl Worker {
         }
     }
 
-    /// Connects to the partition's leader, trying until it works; what is queued meanwhile is refused at once. `None`
-    /// when the producer was dropped.
+    /// Connects to the partition's leader, trying until it works. What was not sent over the last connection waits for the
+    /// first attempt, so that a connection that is cut costs nobody an error; once that has failed, whatever is queued is refused
+    /// at once. `None` when the producer was dropped.
     async fn connect(&mut self, backoff: &mut Backoff) -> Option<Link> {
-        if let Some(held) = self.held.take() {
-            self.refuse(held);
-        }
         let (cluster, topic, partition) = (self.cluster.clone(), self.topic.clone(), self.partition);
-        let report = self.report.clone();
-        let connecting = async move {
-            loop {
-                match leader_link(&cluster, &topic, partition).await {
-                    Ok(link) => break link,
-                    Err(error) => {
-                        debug!(topic = %topic, partition, %error, "producer cannot connect");
-                        report.send_replace(LaneState::Away(Arc::from(error.to_string())));
-                    }
-                }
-                backoff.wait().await;
+        let attempt = leader_link(&cluster, &topic, partition);
+        tokio::pin!(attempt);
+        let mut error = loop {
+            tokio::select! {
+                connected = &mut attempt => match connected {
+                    Ok(link) => return Some(link),
+                    Err(error) => break error,
+                },
+                job = self.jobs.recv() => self.held.push_back(job?),
             }
         };
-        tokio::pin!(connecting);
         loop {
-            tokio::select! {
-                link = &mut connecting => return Some(link),
-                job = self.jobs.recv() => match job {
-                    Some(job) => self.refuse(job),
-                    None => return None,
-                },
+            debug!(topic = %topic, partition, %error, "producer cannot connect");
+            self.report.send_replace(LaneState::Away(Arc::from(error.to_string())));
+            while let Some(held) = self.held.pop_front() {
+                self.refuse(held);
             }
+            let attempt = async {
+                backoff.wait().await;
+                leader_link(&cluster, &topic, partition).await
+            };
+            tokio::pin!(attempt);
+            error = loop {
+                tokio::select! {
+                    connected = &mut attempt => match connected {
+                        Ok(link) => return Some(link),
+                        Err(error) => break error,
+                    },
+                    job = self.jobs.recv() => self.refuse(job?),
+                }
+            };
         }
     }
 
@@ -177,7 +186,7 @@ impl Worker {
         let mut liveness = tokio::time::interval(LIVENESS_INTERVAL);
         liveness.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
-            let first = match self.held.take() {
+            let first = match self.held.pop_front() {
                 Some(held) => held,
                 None => tokio::select! {
                     job = self.jobs.recv() => job?,
@@ -189,6 +198,10 @@ impl Worker {
                     }
                 },
             };
+            if link.is_broken() {
+                self.held.push_front(first);
+                return Some(Arc::from("the connection was closed"));
+            }
             let batch = self.gather(first).await;
             if batch.is_empty() {
                 continue;
@@ -206,16 +219,16 @@ impl Worker {
         let alone = first.whole;
         let mut batch = vec![first];
         while !alone && bytes < self.batch_size {
-            let next = match self.jobs.try_recv() {
-                Ok(job) => job,
-                Err(_) if self.linger.is_zero() => break,
-                Err(_) => match tokio::time::timeout_at(until, self.jobs.recv()).await {
+            let next = match self.held.pop_front().or_else(|| self.jobs.try_recv().ok()) {
+                Some(job) => job,
+                None if self.linger.is_zero() => break,
+                None => match tokio::time::timeout_at(until, self.jobs.recv()).await {
                     Ok(Some(job)) => job,
                     _ => break,
                 },
             };
             if next.whole || bytes + next.bytes > self.batch_size {
-                self.held = Some(next);
+                self.held.push_front(next);
                 break;
             }
             bytes += next.bytes;

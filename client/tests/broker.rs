@@ -101,6 +101,26 @@ async fn what_is_acknowledged_is_where_the_answer_says() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_waits_behind_a_request_that_hangs_is_sent_over_the_next_connection() {
+    const DEADLINE: Duration = Duration::from_secs(2);
+    let embedded = Embedded::start(Quirks { hang_after_produces: Some(1), ..Quirks::default() }).await;
+    let cluster = embedded.cluster();
+    create(&cluster, "hangs", 1).await;
+    let options = ProducerOptions { deadline: DEADLINE, ..ProducerOptions::default() };
+    let producer = open(&cluster, "hangs", options).await;
+    producer.send(None, b"0".to_vec()).await.unwrap();
+    let behind = async {
+        tokio::time::sleep(DEADLINE / 2).await;
+        producer.send(None, b"2".to_vec()).await
+    };
+    let (hung, behind) = tokio::join!(producer.send(None, b"1".to_vec()), behind);
+    assert!(matches!(hung, Err(ProduceError::Deadline { .. })), "{hung:?}");
+    let place = behind.unwrap();
+    let record = read_from(&cluster, "hangs", 0, place.offset, 1).await.unwrap();
+    assert_eq!(number(&record[0].value), 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_follower_sees_every_record_once_and_in_order_though_fetches_are_cut() {
     // docs/fluvio.md 1: a fetch ends in the middle of a batch, and the rest of the batch is skipped.
     let embedded = Embedded::start(Quirks { cut_batches: true, ..Quirks::default() }).await;

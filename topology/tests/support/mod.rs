@@ -84,8 +84,7 @@ impl Words {
 
     pub(crate) fn topology(&self) -> String {
         let partitions = self.partitions;
-        let [lines, counts, refused, checkpoints] =
-            ["lines", "counts", "refused", "checkpoints"].map(|name| self.topic(name));
+        let [lines, counts, refused, checkpoints] = self.topics();
         format!(
             "name: words
 topics:
@@ -108,12 +107,17 @@ stages:
         )
     }
 
+    /// The topics of the topology.
+    pub(crate) fn topics(&self) -> [String; 4] {
+        ["lines", "counts", "refused", "checkpoints"].map(|name| self.topic(name))
+    }
+
     /// Takes the test's topics away again.
     pub(crate) async fn remove(self) {
         let client = self.cluster.connect().await.unwrap();
         let admin = client.admin().await;
-        for name in ["lines", "counts", "refused", "checkpoints"] {
-            let _ = admin.delete::<TopicSpec>(self.topic(name)).await;
+        for topic in self.topics() {
+            let _ = admin.delete::<TopicSpec>(topic).await;
         }
     }
 }
@@ -143,10 +147,19 @@ pub(crate) fn modules(name: &str) -> Option<Cow<'static, [u8]>> {
 }
 
 /// Asks again until it is true; a test that waits in vain fails with what it waited for.
-pub(crate) async fn eventually<F: Future<Output = bool>>(what: &str, mut asked: impl FnMut() -> F) {
+pub(crate) async fn eventually<F: Future<Output = bool>>(what: &str, asked: impl FnMut() -> F) {
+    within(Duration::from_secs(30), what, asked).await;
+}
+
+/// The same, for what may take longer.
+pub(crate) async fn within<F: Future<Output = bool>>(
+    time: Duration,
+    what: &str,
+    mut asked: impl FnMut() -> F,
+) {
     let since = Instant::now();
     while !asked().await {
-        assert!(since.elapsed() < Duration::from_secs(30), "waited in vain until {what}");
+        assert!(since.elapsed() < time, "waited in vain until {what}");
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
 }

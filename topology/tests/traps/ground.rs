@@ -1,5 +1,6 @@
 //! Where a trap is set: a broker with topics of this test's own, that can be ended and started again.
 
+use std::collections::BTreeMap;
 use std::process::Command;
 use std::time::Duration;
 
@@ -8,10 +9,14 @@ use fluvio::metadata::topic::{
     Bounds, Deduplication, Filter, TopicSpec, TopicStorageConfig, Transform as DeduplicationTransform,
 };
 use ovation_broker::Config;
-use ovation_client::{Admin, Producer, ProducerOptions};
+use ovation_client::{Admin, ChainModule, ChainStream, Error, bounds};
 use tokio::sync::Mutex;
 
-use crate::support::{Embedded, Words, eventually};
+use crate::naive::SILENCE;
+use crate::support::{Embedded, Words, eventually, within};
+
+/// A real SC overlooks a new topic now and then, and looks at all of them once a minute (docs/fluvio.md 33).
+const SERVED_WITHIN: Duration = Duration::from_secs(90);
 
 /// Tests that use the real cluster take turns: some of them end its SPU.
 static TURN: Mutex<()> = Mutex::const_new(());
@@ -109,10 +114,17 @@ impl Ground {
                 assert!(started.await.unwrap().unwrap().success());
             }
         }
-        if let Some(topic) = self.topics.first() {
-            let producer = Producer::open(self.words.cluster.clone(), topic, ProducerOptions::default());
-            producer.ready(Duration::from_secs(30)).await.unwrap();
+        for topic in self.words.topics().iter().chain(&self.topics) {
+            if self.words.cluster.partitions(topic).await.unwrap().is_some() {
+                self.until_served(topic).await;
+            }
         }
+    }
+
+    /// A real SPU listens before it has heard from its SC what it leads.
+    async fn until_served(&self, topic: &str) {
+        let served = async || bounds(&self.words.cluster, topic, 0).await.is_ok();
+        within(SERVED_WITHIN, "the broker serves the topic", served).await;
     }
 
     /// Pauses the real broker's process, or lets it go on.
@@ -125,11 +137,12 @@ impl Ground {
     /// Creates a topic of this test's own, and returns its name once it takes records.
     pub(crate) async fn create(&mut self, name: &str, spec: TopicSpec) -> String {
         let topic = self.words.topic(name);
-        let client = self.words.cluster.connect().await.unwrap();
-        client.admin().await.create(topic.clone(), false, spec).await.unwrap();
         self.topics.push(topic.clone());
-        let producer = Producer::open(self.words.cluster.clone(), &topic, ProducerOptions::default());
-        producer.ready(Duration::from_secs(20)).await.unwrap();
+        match Admin::new(&self.words.cluster).create(&topic, spec).await {
+            Ok(()) | Err(Error::Deadline { .. }) => self.until_served(&topic).await,
+            Err(error) => panic!("{error}"),
+        }
+        let client = self.words.cluster.connect().await.unwrap();
         // Fluvio's client hears of the topic on a watch of its own.
         let known = async || client.topic_producer(&topic).await.is_ok();
         eventually("the stock client knows the topic", known).await;
@@ -141,7 +154,24 @@ impl Ground {
         let name = self.words.topic(name);
         self.register(&name, wasm).await;
         self.modules.push(name.clone());
+        if let (true, Some(topic)) = (self.is_real(), self.topics.first()) {
+            self.until_known(&name, topic).await;
+        }
         name
+    }
+
+    /// A real SPU hears of a module some time after the SC has taken it.
+    async fn until_known(&self, module: &str, topic: &str) {
+        let chain = [ChainModule { name: module.to_owned(), params: BTreeMap::new() }];
+        let known = async || {
+            let mut stream = ChainStream::open(&self.words.cluster, topic, 0, 0, &chain).await.unwrap();
+            match tokio::time::timeout(SILENCE, stream.next()).await {
+                Ok(Err(error)) => !error.to_string().contains("was not found"),
+                // An empty topic gives nothing to say.
+                Ok(Ok(_)) | Err(_) => true,
+            }
+        };
+        eventually("the broker knows the module", known).await;
     }
 
     /// The fence, under the name that the engine gives it; stays.
