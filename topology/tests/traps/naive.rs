@@ -121,9 +121,9 @@ impl Bare {
         Self { socket, answers }
     }
 
-    /// Keys and values of the next answer; empty if there is none for a while.
+    /// Keys and values of the next answer; empty if there is none.
     pub(crate) async fn next(&mut self) -> Vec<(Vec<u8>, Vec<u8>)> {
-        let Ok(answer) = tokio::time::timeout(SILENCE, self.answers.next()).await else { return Vec::new() };
+        let Ok(answer) = tokio::time::timeout(PATIENCE, self.answers.next()).await else { return Vec::new() };
         let answer = answer.expect("the stream goes on").unwrap();
         assert_eq!(answer.partition.error_code, ErrorCode::None);
         if let Some(offset) = answer.partition.next_offset_for_fetch() {
