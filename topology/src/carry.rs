@@ -34,6 +34,8 @@ pub(crate) struct Carrier<'a> {
     inbox: VecDeque<ChainRecord>,
     /// When the chain answered last.
     answered: Instant,
+    /// End of the source when this run began: past it the task is live.
+    live_from: i64,
     /// None while this task is the active one. A task begins as what it was before; the first time it is active, because it
     /// may well be alone, and if it is not, the fence says so.
     standby: Option<Standby>,
@@ -69,6 +71,7 @@ impl<'a> Carrier<'a> {
             ticker,
             inbox: VecDeque::new(),
             answered: Instant::now(),
+            live_from: restored.high_watermark,
             standby: was_standby.then(|| Standby::open(&task.cluster, &task.plan)),
             lookout: AbortOnDropHandle::new(tokio::spawn(lookout.run())),
         }
@@ -305,8 +308,9 @@ impl<'a> Carrier<'a> {
             status.reject_seq = router.rejects.stored;
             status.checkpoint = checkpoint.or(status.checkpoint);
             if let Some(progress) = &router.progress {
-                // A first answer comes when the chain is through with what was there (docs/fluvio.md 16).
-                status.ready = true;
+                // An answer alone does not say that the chain is through with what was there: that takes several where the
+                // log is long.
+                status.ready |= router.next() >= self.live_from;
                 status.watermark = progress.watermark;
                 status.open = progress.open;
                 status.dirty = progress.dirty;

@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use ovation_broker::{FAIL_WRITE_KEY, Quirks};
 use ovation_client::{ProduceError, Producer, ProducerOptions};
-use ovation_topology::TaskState;
-use support::{Embedded, eventually, final_words, results, source, start};
+use ovation_topology::{TaskState, Topology, apply};
+use support::{Embedded, eventually, final_words, modules, results, source, start};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_broker_that_comes_back_finds_everything_going_on() {
@@ -111,6 +111,25 @@ async fn a_restart_goes_on_from_a_checkpoint() {
     shutdown.cancel();
     engine.join().await;
     assert_eq!(engine.status()[0].state, TaskState::Finished);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_engine_is_ready_once_it_has_caught_up() {
+    // The broker answers bit by bit, as a real one does that has several segments.
+    let embedded = Embedded::start_with(|config| config.limits.chain_read_bytes = 64 * 1024).await;
+    let words = embedded.words(1);
+    apply(&words.cluster, &Topology::parse("words.yaml", &words.topology()).unwrap(), &modules).await.unwrap();
+    let lines = source(&words).await;
+    let batch: Vec<_> = (0..1_000).map(|_| (Some(b"key".to_vec()), b"a word".to_vec())).collect();
+    for _ in 0..100 {
+        lines.send_batch(batch.clone()).await.unwrap();
+    }
+    let (engine, shutdown) = start(&words, &words.topology()).await;
+    assert!(engine.wait_ready(Duration::from_secs(30)).await);
+    let status = engine.status().remove(0);
+    assert!(status.offset >= 100_000, "{status:?}");
+    shutdown.cancel();
+    engine.join().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
