@@ -104,6 +104,17 @@ impl Batches {
         }
     }
 
+    /// The next batch of the same answer, if there is one more.
+    pub(crate) fn ready(&mut self) -> Option<Batch> {
+        match self.ready.pop_front()? {
+            Ok(batch) => Some(batch),
+            Err(code) => {
+                self.over = Some(code.to_string());
+                None
+            }
+        }
+    }
+
     fn take(&mut self, answer: DefaultStreamFetchResponse) {
         if let Some(next) = answer.partition.next_offset_for_fetch() {
             self.seen.send_replace(Some((answer.stream_id, next)));

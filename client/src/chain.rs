@@ -74,22 +74,23 @@ impl ChainStream {
         Ok(Self { batches })
     }
 
-    /// The next outputs, in order; waits for ever while the chain has nothing to say. Safe to be dropped and called
+    /// The outputs of the broker's next answer, in order; waits for ever while the chain has nothing to say. Safe to be dropped and called
     /// again.
     ///
     /// # Errors
     ///
     /// [`Error::Interrupted`] when the stream has ended, for whatever reason.
     pub async fn next(&mut self) -> Result<Vec<ChainRecord>, Error> {
-        let batch = self.batches.next().await?;
-        let records = batch.own_records();
-        Ok(records
-            .into_iter()
-            .map(|record| ChainRecord {
+        let mut batch = Some(self.batches.next().await?);
+        let mut outputs = Vec::new();
+        while let Some(next) = batch {
+            outputs.extend(next.own_records().into_iter().map(|record| ChainRecord {
                 key: record.key.as_ref().map(|key| (**key).clone()),
                 value: (*record.value).clone(),
-            })
-            .collect())
+            }));
+            batch = self.batches.ready();
+        }
+        Ok(outputs)
     }
 }
 

@@ -20,7 +20,7 @@ use crate::status::TaskRole;
 use crate::task::Task;
 use crate::tick::Ticker;
 
-/// What is held is stored before a call's answer is complete if it is more than this, as an answer may have 64 MiB; a standby
+/// What is held is stored before the chain's answer is through if it is more than this, as an answer may have 64 MiB; a standby
 /// reads no further while it holds more.
 const PENDING_BYTES_MAX: usize = 4 * 1024 * 1024;
 
@@ -119,11 +119,11 @@ impl<'a> Carrier<'a> {
     async fn work(&mut self) -> Result<(), Failure> {
         while !(self.standby.is_some() && self.is_full()) {
             let Some(record) = self.inbox.pop_front() else { break };
-            let is_complete = self.router.take(record)?;
-            if is_complete {
+            if self.router.take(record)? {
                 self.answered = Instant::now();
             }
-            if is_complete || self.is_full() {
+            // Once for all that came together: whoever catches up stores large batches, and the last checkpoint alone.
+            if self.inbox.is_empty() || self.is_full() {
                 self.settle().await?;
             }
         }

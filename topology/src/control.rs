@@ -125,6 +125,8 @@ pub(crate) struct PieceHead {
     pub(crate) epoch: u64,
     /// Source partition.
     pub(crate) partition: u32,
+    /// Its place among the checkpoint's pieces, from 0.
+    pub(crate) piece: usize,
 }
 
 /// A record that only moves stream time.

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use bytes::Bytes;
 use ovation_client::ChainRecord;
 
-use crate::control::{CHECKPOINT_KEY, Numbered, PROGRESS_KEY, Progress, REJECT_KEY};
+use crate::control::{CHECKPOINT_KEY, Numbered, PROGRESS_KEY, PieceHead, Progress, REJECT_KEY};
 use crate::fence::Place;
 
 /// First byte of every control key.
@@ -66,7 +66,8 @@ pub(crate) struct Router {
     pub(crate) results: Numbering,
     /// Dead letters.
     pub(crate) rejects: Numbering,
-    /// Pieces of checkpoints, as they came. To be stored after everything that came before them.
+    /// Pieces of the newest checkpoint, as they came. To be stored after everything that came before them. One that was not
+    /// stored when the next one came is of no more use: a task that catches up makes many.
     pub(crate) checkpoints: Vec<ChainRecord>,
     /// Where the chain stands.
     pub(crate) progress: Option<Progress>,
@@ -129,6 +130,10 @@ impl Router {
                 self.rejects.take("dead letter", outgoing)?;
             }
             Some(key) if key == CHECKPOINT_KEY.as_bytes() => {
+                let head: PieceHead = parse("a piece of a checkpoint", &record.value)?;
+                if head.piece == 0 {
+                    self.checkpoints.clear();
+                }
                 self.checkpoints.push(record);
             }
             Some([CONTROL, name @ ..]) => {
@@ -250,6 +255,11 @@ mod tests {
         record(PROGRESS_KEY, value)
     }
 
+    fn piece(id: i64, piece: usize) -> ChainRecord {
+        let value = serde_json::json!({"stage": "words", "epoch": 1, "partition": 0, "id": id, "piece": piece});
+        record(CHECKPOINT_KEY, value)
+    }
+
     fn pending(router: &Router) -> Vec<u64> {
         router.results.pending.iter().map(|outgoing| outgoing.seq).collect()
     }
@@ -297,11 +307,20 @@ mod tests {
     }
 
     #[test]
+    fn of_the_checkpoints_that_are_not_stored_the_newest_is_kept() {
+        let mut router = router(0, 0, 0);
+        for (id, place) in [(10, 0), (10, 1), (20, 0), (20, 1), (20, 2)] {
+            router.take(piece(id, place)).expect("a piece");
+        }
+        assert_eq!(router.checkpoints, [piece(20, 0), piece(20, 1), piece(20, 2)]);
+    }
+
+    #[test]
     fn records_go_where_their_tag_says() {
         let mut router = router(0, 0, 0);
         let letter = serde_json::json!({"reason": "late", "stage": "words", "epoch": 1, "seq": 1});
         router.take(record(REJECT_KEY, letter)).expect("a dead letter");
-        router.take(record(CHECKPOINT_KEY, serde_json::json!({}))).expect("a piece");
+        router.take(piece(0, 0)).expect("a piece");
         assert_eq!(router.rejects.pending[0].key, None, "dead letters are stored without a key");
         assert_eq!(router.checkpoints.len(), 1);
         let unknown = router.take(record("\u{1}other", serde_json::json!({})));
