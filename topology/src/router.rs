@@ -256,7 +256,8 @@ mod tests {
     }
 
     fn piece(id: i64, piece: usize) -> ChainRecord {
-        let value = serde_json::json!({"stage": "words", "epoch": 1, "partition": 0, "id": id, "piece": piece});
+        let value =
+            serde_json::json!({"stage": "words", "epoch": 1, "partition": 0, "id": id, "piece": piece});
         record(CHECKPOINT_KEY, value)
     }
 

@@ -118,7 +118,9 @@ async fn an_engine_is_ready_once_it_has_caught_up() {
     // The broker answers bit by bit, as a real one does that has several segments.
     let embedded = Embedded::start_with(|config| config.limits.chain_read_bytes = 64 * 1024).await;
     let words = embedded.words(1);
-    apply(&words.cluster, &Topology::parse("words.yaml", &words.topology()).unwrap(), &modules).await.unwrap();
+    apply(&words.cluster, &Topology::parse("words.yaml", &words.topology()).unwrap(), &modules)
+        .await
+        .unwrap();
     let lines = source(&words).await;
     let batch: Vec<_> = (0..1_000).map(|_| (Some(b"key".to_vec()), b"a word".to_vec())).collect();
     for _ in 0..100 {
