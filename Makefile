@@ -14,7 +14,7 @@ SUDO := $(shell test "$$(id -u)" = 0 || echo sudo)
 apt = { $(SUDO) apt-get update -qq && $(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $(1); }
 PYTEST := $(VENV)/bin/python -m pytest -q -p no:cacheprovider
 
-.PHONY: help run test unit e2e lint chaos latency fmt wasm-target clean
+.PHONY: help run test unit e2e lint chaos latency recovery fmt wasm-target clean
 
 help: ## Show this list
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -42,6 +42,9 @@ lint: wasm-target $(TOOLS)/bin/cargo-deny ## Check format, clippy, docs, the hou
 chaos: wasm-target $(VENV)/ready ## Break everything under load for minutes, then check every number (ARGS="--seed 7")
 	cargo build --workspace --bins --tests --locked
 	$(VENV)/bin/python -m chaos $(ARGS)
+
+recovery: $(VENV)/ready ## Measure how soon an engine is live again that has a million reactions to catch up with (release build)
+	$(VENV)/bin/python bench/restart_cost.py $(ARGS)
 
 latency: $(VENV)/ready ## Measure tap to screen on what `make run` started
 	$(VENV)/bin/python bench/tap_to_screen.py $(ARGS)
