@@ -3,6 +3,8 @@
 //! `cargo run --release --example chain_cost -p ovation-wasm [VALIDATE.wasm WINDOW.wasm]`; without files, the modules as they are.
 //! Processor time of the whole process, because compiling uses every core.
 
+#![expect(clippy::print_stdout, reason = "a measurement says what it found")]
+
 use std::borrow::Cow;
 use std::time::{Duration, Instant};
 
