@@ -137,13 +137,13 @@ impl Worker {
             backoff.reset();
             self.report.send_replace(LaneState::Ready);
             let Some(reason) = self.serve(link).await else { return };
+            // It counts as ready until a new connection could not be made: what comes meanwhile waits for that.
             info!(topic = %self.topic, partition = self.partition, reason = %reason, "producer lost its connection");
-            self.report.send_replace(LaneState::Away(reason));
         }
     }
 
-    /// Connects to the partition's leader, trying until it works. What was not sent over the last connection waits for the
-    /// first attempt, so that a connection that is cut costs nobody an error; once that has failed, whatever is queued is refused
+    /// Connects to the partition's leader, trying until it works. What was not sent over the last connection, and what comes
+    /// now, waits for the first attempt, so that a connection that is cut costs nobody an error; once that has failed, whatever is queued is refused
     /// at once. `None` when the producer was dropped.
     async fn connect(&mut self, backoff: &mut Backoff) -> Option<Link> {
         let (cluster, topic, partition) = (self.cluster.clone(), self.topic.clone(), self.partition);
@@ -249,7 +249,8 @@ impl Worker {
         match outcome {
             Outcome::Stored(base) => {
                 for answer in answers {
-                    let _ = answer.to.send(Ok(base + answer.place));
+                    let place = base + answer.place;
+                    answer.give(Ok(place));
                 }
                 Ok(())
             }
@@ -258,9 +259,6 @@ impl Worker {
                 Ok(())
             }
             Outcome::Broken(error, reason) => {
-                // Before anybody is answered: whoever hears of it and waits until the lane is ready again must not find it
-                // so still.
-                self.report.send_replace(LaneState::Away(reason.clone()));
                 answer_all(answers, &error);
                 Err(reason)
             }
@@ -319,7 +317,7 @@ impl Worker {
             LaneState::Away(reason) => reason.clone(),
             LaneState::Ready => Arc::from("the connection was closed"),
         };
-        let _ = job.answer.send(Err(self.unavailable(&reason)));
+        Answer { to: job.answer, place: 0, room: job.room }.give(Err(self.unavailable(&reason)));
     }
 
     fn unavailable(&self, reason: &str) -> ProduceError {
@@ -343,12 +341,20 @@ struct Answer {
     /// Place of the job's first record in the batch.
     place: i64,
     /// Taken until the job is answered.
-    _room: Room,
+    room: Room,
+}
+
+impl Answer {
+    /// The room first: whoever is answered may send as much again at once.
+    fn give(self, outcome: Result<i64, ProduceError>) {
+        drop(self.room);
+        let _ = self.to.send(outcome);
+    }
 }
 
 fn answer_all(answers: Vec<Answer>, error: &ProduceError) {
     for answer in answers {
-        let _ = answer.to.send(Err(error.clone()));
+        answer.give(Err(error.clone()));
     }
 }
 
@@ -359,7 +365,7 @@ fn pack(jobs: Vec<Job>) -> (Result<Batch<RawRecords>, String>, Vec<Answer>) {
     let mut answers = Vec::with_capacity(jobs.len());
     let mut records = Vec::with_capacity(jobs.len());
     for job in jobs {
-        answers.push(Answer { to: job.answer, place: records.len() as i64, _room: job.room });
+        answers.push(Answer { to: job.answer, place: records.len() as i64, room: job.room });
         for (key, value) in job.records {
             let key = key.map_or(RecordKey::NULL, RecordKey::from);
             let mut record = FluvioRecord::new_key_value(key, RecordData::from(value));

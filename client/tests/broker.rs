@@ -121,6 +121,19 @@ async fn what_waits_behind_a_request_that_hangs_is_sent_over_the_next_connection
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn who_is_answered_may_send_as_much_again_at_once() {
+    let embedded = Embedded::start(Quirks::default()).await;
+    let cluster = embedded.cluster();
+    create(&cluster, "full", 1).await;
+    let options = ProducerOptions { in_flight: 10, ..ProducerOptions::default() };
+    let producer = open(&cluster, "full", options).await;
+    for _ in 0..500 {
+        let all_there_is_room_for = (0..10).map(|n| (None, vec![n])).collect();
+        producer.send_batch(all_there_is_room_for).await.unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_follower_sees_every_record_once_and_in_order_though_fetches_are_cut() {
     // docs/fluvio.md 1: a fetch ends in the middle of a batch, and the rest of the batch is skipped.
     let embedded = Embedded::start(Quirks { cut_batches: true, ..Quirks::default() }).await;
