@@ -74,8 +74,8 @@ impl ChainStream {
         Ok(Self { batches })
     }
 
-    /// The outputs of the broker's next answer, in order; waits for ever while the chain has nothing to say. Safe to be dropped and called
-    /// again.
+    /// The outputs of the broker's next answer, in order; waits for ever while the chain has nothing to say. Safe to be
+    /// dropped and called again.
     ///
     /// # Errors
     ///

@@ -143,41 +143,39 @@ impl Worker {
     }
 
     /// Connects to the partition's leader, trying until it works. What was not sent over the last connection, and what comes
-    /// now, waits for the first attempt, so that a connection that is cut costs nobody an error; once that has failed, whatever is queued is refused
-    /// at once. `None` when the producer was dropped.
+    /// now, waits for the first attempt, so that a connection that is cut costs nobody an error; once that has failed,
+    /// whatever is queued is refused at once. `None` when the producer was dropped.
     async fn connect(&mut self, backoff: &mut Backoff) -> Option<Link> {
         let (cluster, topic, partition) = (self.cluster.clone(), self.topic.clone(), self.partition);
-        let attempt = leader_link(&cluster, &topic, partition);
-        tokio::pin!(attempt);
-        let mut error = loop {
-            tokio::select! {
-                connected = &mut attempt => match connected {
-                    Ok(link) => return Some(link),
-                    Err(error) => break error,
-                },
-                job = self.jobs.recv() => self.held.push_back(job?),
-            }
-        };
+        let mut has_failed = false;
         loop {
-            debug!(topic = %topic, partition, %error, "producer cannot connect");
-            self.report.send_replace(LaneState::Away(Arc::from(error.to_string())));
-            while let Some(held) = self.held.pop_front() {
-                self.refuse(held);
-            }
+            // After a failure it is not tried again at once.
+            let pause = has_failed.then(|| backoff.wait());
             let attempt = async {
-                backoff.wait().await;
+                if let Some(pause) = pause {
+                    pause.await;
+                }
                 leader_link(&cluster, &topic, partition).await
             };
             tokio::pin!(attempt);
-            error = loop {
+            let error = loop {
                 tokio::select! {
                     connected = &mut attempt => match connected {
                         Ok(link) => return Some(link),
                         Err(error) => break error,
                     },
-                    job = self.jobs.recv() => self.refuse(job?),
+                    job = self.jobs.recv() => match job? {
+                        job if has_failed => self.refuse(job),
+                        job => self.held.push_back(job),
+                    },
                 }
             };
+            has_failed = true;
+            debug!(topic = %topic, partition, %error, "producer cannot connect");
+            self.report.send_replace(LaneState::Away(Arc::from(error.to_string())));
+            while let Some(held) = self.held.pop_front() {
+                self.refuse(held);
+            }
         }
     }
 

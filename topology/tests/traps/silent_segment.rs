@@ -1,5 +1,7 @@
 //! docs/fluvio.md 22: a chain that returns nothing for a whole segment makes the stream jump to the end of the log.
 
+use std::time::Duration;
+
 use futures_util::StreamExt;
 use ovation_topology::{Engine, EngineOptions, Topology, apply};
 use tokio_util::sync::CancellationToken;
@@ -88,6 +90,7 @@ async fn defence_a_jump_is_noticed() {
             let options = EngineOptions::default();
             let engine =
                 Engine::start(words.cluster.clone(), &topology, &known, &options, shutdown.clone()).unwrap();
+            assert!(!engine.wait_ready(Duration::from_secs(3)).await || engine.status()[0].restarts > 0);
             eventually("the engine says what was skipped", || async {
                 engine.status()[0].error.as_ref().is_some_and(|error| error.contains("was skipped"))
             })
