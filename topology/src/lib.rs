@@ -24,6 +24,7 @@ mod partitions;
 mod plan;
 mod problem;
 mod quantity;
+mod read;
 mod reset;
 mod restore;
 mod router;
@@ -32,16 +33,18 @@ mod standby;
 mod status;
 mod task;
 mod tick;
+mod yaml;
 
 pub use apply::{Applied, ApplyError, apply};
 pub use control::{CHECKPOINT_KEY, PROGRESS_KEY, REJECT_KEY, RESYNC_KEY, TICK_KEY};
 pub use engine::{Engine, EngineError, EngineOptions};
-pub use modules::{FENCE, ModuleError, Modules};
+pub use modules::{FENCE, ModuleError, Modules, NUMBER};
 pub use partitions::{Partitions, PartitionsError};
 pub use plan::config_hash;
 pub use problem::{Problem, SpecError};
 pub use reset::{PartitionReset, ResetError, ResetFrom, plan_reset, reset};
 pub use spec::{
-    Emit, ModuleSource, Retention, SmartModule, Stage, Topic, Topology, Transform, Window, WindowKind,
+    Checked, Column, Emit, ModuleSource, Retention, SmartModule, Stage, TableFormat, Topic, Topology, Transform,
+    Window, WindowKind,
 };
 pub use status::{StateSize, TaskRole, TaskState, TaskStatus};
