@@ -4,6 +4,7 @@ mod flow;
 mod modules;
 mod stages;
 mod tables;
+mod tests;
 mod windows;
 
 use std::path::{Path, PathBuf};
@@ -95,12 +96,14 @@ impl Check<'_> {
         let smartmodules = self.smartmodules(document.smartmodules.as_ref());
         let table_formats = self.table_formats(document.table_formats.as_ref());
         let stages = self.stages(document);
+        let tests = self.tests(document, &stages);
         let topology = Topology {
             name: document.name.0.as_ref().map(|name| name.value.clone()).unwrap_or_default(),
             topics,
             smartmodules,
             stages,
             table_formats,
+            tests,
         };
         if let Some(stages) = &document.stages.0
             && stages.0.is_empty()

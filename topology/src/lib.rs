@@ -32,6 +32,7 @@ mod spec;
 mod standby;
 mod status;
 mod task;
+mod testing;
 mod tick;
 mod yaml;
 

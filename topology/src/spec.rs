@@ -9,9 +9,10 @@ use serde_saphyr::Location;
 use crate::check;
 use crate::modules::Modules;
 use crate::problem::{Problem, SpecError};
+use crate::testing::TestCase;
 
 /// A topology that was checked: topics, SmartModules, and the stages that lead from topic to topic.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Topology {
     /// Name, for people.
     pub name: String,
@@ -23,6 +24,8 @@ pub struct Topology {
     pub stages: Vec<Stage>,
     /// Table formats in the order of the file.
     pub table_formats: Vec<TableFormat>,
+    /// Tests in the order of the file.
+    pub tests: Vec<TestCase>,
 }
 
 /// How a Fluvio client shows records as a table.
