@@ -165,11 +165,9 @@ impl Check<'_> {
                 format!("{} is too short; expected at least {least:?}", text.value),
                 None,
             ),
-            Some(duration) if duration > DURATION_MAX => self.problem(
-                text.place,
-                format!("{} is too long; expected at most 366d", text.value),
-                None,
-            ),
+            Some(duration) if duration > DURATION_MAX => {
+                self.problem(text.place, format!("{} is too long; expected at most 366d", text.value), None)
+            }
             fitting => return fitting,
         }
         None

@@ -69,8 +69,7 @@ fn chain(stage: &Stage, modules: &BTreeMap<String, Resolved>) -> Vec<ChainModule
         .iter()
         .map(|transform| ChainModule { name: named(&transform.uses), params: transform.parameters() });
     // What holds no state has no numbers either: the engine's own module gives them.
-    let number = (!stage.is_stateful())
-        .then(|| ChainModule { name: named(NUMBER), params: BTreeMap::new() });
+    let number = (!stage.is_stateful()).then(|| ChainModule { name: named(NUMBER), params: BTreeMap::new() });
     modules.chain(number).collect()
 }
 

@@ -163,7 +163,9 @@ fn substitute(text: &str, environment: Environment<'_>) -> Result<String, (Strin
             None => (&inner[..end], None),
         };
         let fits = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
-        if name.is_empty() || !name.bytes().all(fits) || name.starts_with(|first: char| first.is_ascii_digit())
+        if name.is_empty()
+            || !name.bytes().all(fits)
+            || name.starts_with(|first: char| first.is_ascii_digit())
         {
             return Err((format!("{name:?} cannot be the name of an environment variable"), help()));
         }

@@ -72,7 +72,10 @@ impl Places {
 
 impl Checked {
     /// What is wrong with steps of stages, by stage and number of the step, as an error that shows them in the file.
-    pub fn step_errors(&self, errors: impl IntoIterator<Item = (String, usize, String)>) -> Option<SpecError> {
+    pub fn step_errors(
+        &self,
+        errors: impl IntoIterator<Item = (String, usize, String)>,
+    ) -> Option<SpecError> {
         let problems: Vec<Problem> = errors
             .into_iter()
             .map(|(stage, step, message)| {

@@ -284,7 +284,8 @@ mod tests {
     fn deep_and_wide_files_are_refused_and_not_followed() {
         assert!(Node::read(&"[".repeat(100_000)).is_err());
         let mut bomb = "a: &a [x,x,x,x,x,x,x,x,x]\n".to_owned();
-        for (name, of) in ["b", "c", "d", "e", "f", "g", "h"].iter().zip(["a", "b", "c", "d", "e", "f", "g"]) {
+        for (name, of) in ["b", "c", "d", "e", "f", "g", "h"].iter().zip(["a", "b", "c", "d", "e", "f", "g"])
+        {
             bomb.push_str(&format!("{name}: &{name} [{}]\n", vec![format!("*{of}"); 9].join(",")));
         }
         assert!(Node::read(&bomb).is_err());

@@ -39,7 +39,11 @@ impl Check<'_> {
             let mut uses = topology.stages.iter().flat_map(|stage| &stage.transforms);
             if !is_published && !uses.any(|transform| transform.uses == name.value) {
                 let help = "give it a `name` if it is there for people on the command line".to_owned();
-                self.warning(name.place, format!("no stage uses the SmartModule {:?}", name.value), Some(help));
+                self.warning(
+                    name.place,
+                    format!("no stage uses the SmartModule {:?}", name.value),
+                    Some(help),
+                );
             }
         }
         let used = |topic: &str| {
@@ -51,7 +55,11 @@ impl Check<'_> {
         };
         for (name, _) in document.topics.0.iter().flat_map(|topics| &topics.0) {
             if !used(&name.value) {
-                self.warning(name.place, format!("no stage reads or writes the topic {:?}", name.value), None);
+                self.warning(
+                    name.place,
+                    format!("no stage reads or writes the topic {:?}", name.value),
+                    None,
+                );
             }
         }
     }

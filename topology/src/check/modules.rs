@@ -2,7 +2,7 @@
 
 use super::Check;
 use crate::document::ModuleDoc;
-use crate::modules::{FENCE, Modules, NUMBER, is_wasm};
+use crate::modules::{FENCE, NUMBER, is_wasm};
 use crate::read::{At, Entries, did_you_mean};
 use crate::spec::{ModuleSource, SmartModule};
 
@@ -17,11 +17,13 @@ impl Check<'_> {
             if let Some(published) = document.as_ref().and_then(|document| document.value.name.as_ref()) {
                 self.name(published, "a SmartModule");
                 if published.value == FENCE || published.value == NUMBER {
-                    let message = format!("the name {:?} belongs to the engine's own module", published.value);
+                    let message =
+                        format!("the name {:?} belongs to the engine's own module", published.value);
                     self.problem(published.place, message, None);
                 }
                 if modules.iter().any(|other| other.published.as_ref() == Some(&published.value)) {
-                    let message = format!("two SmartModules have the name {:?} on the cluster", published.value);
+                    let message =
+                        format!("two SmartModules have the name {:?} on the cluster", published.value);
                     self.problem(published.place, message, None);
                 }
             }

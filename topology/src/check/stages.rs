@@ -209,7 +209,10 @@ impl Check<'_> {
         if !(1..=TRANSFORMS_MAX).contains(&documents.len()) {
             let message = match documents.len() {
                 0 => format!("stage {:?} has no transforms", stage.value),
-                more => format!("stage {:?} has {more} transforms; expected at most {TRANSFORMS_MAX}", stage.value),
+                more => format!(
+                    "stage {:?} has {more} transforms; expected at most {TRANSFORMS_MAX}",
+                    stage.value
+                ),
             };
             self.problem(stage.place, message, None);
         }

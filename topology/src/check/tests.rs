@@ -8,7 +8,7 @@ use crate::quantity::parse_duration;
 use crate::read::{Any, At, did_you_mean};
 use crate::spec::Stage;
 use crate::testing::{
-    ExpectedRecord, ExpectedValue, Expectation, Outlet, TEST_INPUTS_MAX, TestCase, TestInput, TestValue,
+    Expectation, ExpectedRecord, ExpectedValue, Outlet, TEST_INPUTS_MAX, TestCase, TestInput, TestValue,
 };
 use crate::yaml::{Kind, Value};
 
@@ -73,7 +73,14 @@ impl Check<'_> {
                 .to_owned();
             self.problem(name.place, message, Some(help));
         }
-        Some(TestCase { name: name.value.clone(), line: name.place.line(), stage, inputs, expectations, silent })
+        Some(TestCase {
+            name: name.value.clone(),
+            line: name.place.line(),
+            stage,
+            inputs,
+            expectations,
+            silent,
+        })
     }
 
     fn known_stage(&mut self, name: &At<String>, stages: &[Stage]) {
@@ -161,7 +168,8 @@ impl Check<'_> {
                     && time.starts_with(|first: char| first.is_ascii_digit())
                     && parse_duration(time).is_none()
                 {
-                    let message = format!("{:?} is no time since the test's start, such as \"@10s\"", scalar.text);
+                    let message =
+                        format!("{:?} is no time since the test's start, such as \"@10s\"", scalar.text);
                     self.problem(node.place, message, None);
                 }
             }

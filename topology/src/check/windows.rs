@@ -70,7 +70,9 @@ impl Check<'_> {
             (None, Some(hopping), None) => {
                 let (size_text, advance_text) = (hopping.size.0.as_ref(), hopping.advance.0.as_ref());
                 let sizes = time(size_text).zip(time(advance_text));
-                if let Some(advance) = advance_text.filter(|_| sizes.is_some_and(|(size, advance)| advance > size)) {
+                if let Some(advance) =
+                    advance_text.filter(|_| sizes.is_some_and(|(size, advance)| advance > size))
+                {
                     let message =
                         "an `advance` that is longer than the `size` leaves time that no window holds"
                             .to_owned();
@@ -123,11 +125,7 @@ impl Check<'_> {
                     format!("{name:?} is no way to emit; expected `update`, `close` or `{{ every: 100ms }}`");
                 let help = crate::quantity::parse_duration(name)
                     .map(|_| format!("write `emit: {{ every: {name} }}`"));
-                self.problem(
-                    emit.place,
-                    message,
-                    help.or_else(|| Some(format!("`every` is {DURATION}"))),
-                );
+                self.problem(emit.place, message, help.or_else(|| Some(format!("`every` is {DURATION}"))));
                 None
             }
         }
