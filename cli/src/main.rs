@@ -12,6 +12,7 @@ mod reset;
 mod run;
 mod say;
 mod signals;
+mod topology;
 
 use std::process::ExitCode;
 
