@@ -120,7 +120,7 @@ pub(crate) fn check(path: &Path) -> Result<Checked, Failure> {
     let refused = |error: SpecError| Failure::Topology(Box::new(error));
     let checked = Topology::check(&name, &text, &Builtin).map_err(refused)?;
     if let Some(warnings) = &checked.warnings {
-        eprintln!("{:?}", miette::Report::new(warnings.clone()));
+        say::mistakes(warnings);
     }
     Ok(checked)
 }
