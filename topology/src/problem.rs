@@ -80,6 +80,21 @@ impl Problem {
         }
     }
 
+    /// Gives a problem with a line and no bytes the ones at its line and column.
+    pub(crate) fn found_in(mut self, text: &str) -> Self {
+        let line_index = usize::try_from(self.line).unwrap_or(0).wrapping_sub(1);
+        let column_index = usize::try_from(self.column).unwrap_or(0).saturating_sub(1);
+        if self.span.is_none()
+            && let Some(line) = text.split_inclusive('\n').nth(line_index)
+        {
+            let start: usize = text.split_inclusive('\n').take(line_index).map(str::len).sum();
+            let within: usize = line.chars().take(column_index).map(char::len_utf8).sum();
+            let at = (start + within).min(text.len().saturating_sub(1));
+            self.span = Some(SourceSpan::new(at.into(), 1));
+        }
+        self
+    }
+
     pub(crate) fn warning(self) -> Self {
         Self { is_warning: true, ..self }
     }

@@ -75,20 +75,6 @@ fn an_unknown_key_is_an_error_with_a_guess() {
 }
 
 #[test]
-fn a_diagnostic_underlines_the_spot() {
-    let text = WORDS.replace("source: lines", "source: linse");
-    let error = Topology::parse("words.yaml", &text).unwrap_err();
-    let mut shown = String::new();
-    miette::GraphicalReportHandler::new_themed(miette::GraphicalTheme::unicode_nocolor())
-        .render_report(&mut shown, &error)
-        .unwrap();
-    assert!(shown.contains("words.yaml:12:13"), "{shown}");
-    assert!(shown.contains("source: linse"), "{shown}");
-    assert!(shown.contains("did you mean `lines`?"), "{shown}");
-    assert!(shown.contains("┬"), "{shown}");
-}
-
-#[test]
 fn each_mistake_is_named_with_its_place() {
     let cases = [
         (
