@@ -5,17 +5,18 @@
 //! - [`Windowed`], as [`Contract`]`<`[`WindowStage`]`<…>>`: counts in windows. Exported as `array_map`.
 //! - [`Stage`], as [`Contract`]: state of any other kind. Exported as `array_map`.
 //!
-//! docs/smartmodules.md walks through one of each kind.
+//! [`native`] runs any of them in a test. docs/smartmodules.md walks through one of each kind.
 #![forbid(unsafe_code)]
 
+pub mod native;
 mod stateless;
 mod windowed;
 
 #[cfg(target_arch = "wasm32")]
 pub use ovation_shell::exports;
 pub use ovation_shell::{
-    Batch, Contract, Emit, Failure, Numbering, Output, ParamError, Params, RecordRef, SourceRecord, Stage,
-    StageProgress, StageState, Transform, reason, tagged_reject,
+    Batch, Contract, DecodeError, Emit, Failure, Numbering, Output, ParamError, Params, RecordRef,
+    SourceRecord, Stage, StageProgress, StageState, Transform, reason, tagged_reject,
 };
 pub use ovation_windowing::{
     Aggregate, DedupSettings, Emission, KEYS_MAX, Missed, Shape, StateSize, Totals, Update, Verdict,

@@ -126,51 +126,40 @@ mod shell {
 
 #[cfg(test)]
 mod tests {
-    use ovation_processor::{Batch, Contract, Output, Transform};
+    use ovation_processor::native::{Answered, call};
+    use ovation_processor::{Contract, Transform};
 
     use super::*;
 
-    type Answer = Vec<(String, serde_json::Value)>;
+    fn run(module: &mut Contract<RunningTotal>, offset: i64, records: &[(&str, &str)]) -> Vec<Answered> {
+        call(module, offset, 1_000, records).expect("no error from a transform")
+    }
 
-    fn run(module: &mut Contract<RunningTotal>, offset: i64, records: &[(&str, &str)]) -> Answer {
-        let mut input = Output::default();
-        for (delta, (key, value)) in records.iter().enumerate() {
-            input.push(delta as i64, 0, Some(key.as_bytes()), value.as_bytes());
-        }
-        let (input, mut output) = (input.finish(None, 0), Output::default());
-        let batch = Batch::from_records(offset, 1_000, &input).expect("a batch");
-        module.transform(&batch, &mut output).expect("no error from a transform");
-        let output = output.finish(None, 0);
-        let batch = Batch::from_records(offset, 1_000, &output).expect("a batch");
-        let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).expect("text");
-        let records = batch.records().map(|record| record.expect("a record"));
-        records
-            .map(|record| {
-                let value = serde_json::from_slice(record.value).expect("JSON");
-                (text(record.key.expect("a key")), value)
+    fn totals(answer: &[Answered]) -> Vec<(String, i64, u64)> {
+        let results = answer.iter().filter(|record| record.tag().is_none()).map(Answered::json);
+        results
+            .map(|value| {
+                let key = value["key"].as_str().expect("a key").to_owned();
+                (key, value["total"].as_i64().expect("a total"), value["seq"].as_u64().expect("a number"))
             })
             .collect()
     }
 
-    fn totals(answer: &Answer) -> Vec<(&str, i64, u64)> {
-        let results = answer.iter().filter(|(key, _)| !key.starts_with('\u{1}'));
-        results
-            .map(|(key, value)| {
-                (
-                    key.as_str(),
-                    value["total"].as_i64().expect("a total"),
-                    value["seq"].as_u64().expect("a number"),
-                )
-            })
-            .collect()
+    fn totalled(expected: &[(&str, i64, u64)]) -> Vec<(String, i64, u64)> {
+        expected.iter().map(|(key, total, seq)| ((*key).to_owned(), *total, *seq)).collect()
+    }
+
+    fn tagged(answer: &[Answered], tag: &str) -> Vec<serde_json::Value> {
+        answer.iter().filter(|record| record.tag() == Some(tag)).map(Answered::json).collect()
     }
 
     #[test]
     fn totals_run_by_key_and_are_numbered() {
         let mut module = Contract::<RunningTotal>::open(&Params::default()).expect("opens");
         let answer = run(&mut module, 0, &[("a", "2"), ("b", "10"), ("a", "-5"), ("a", "many"), ("a", "1")]);
-        assert_eq!(totals(&answer), [("a", 2, 1), ("b", 10, 2), ("a", -3, 3), ("a", -2, 4)]);
-        let (_, letter) = answer.iter().find(|(key, _)| key == "\u{1}reject").expect("a dead letter");
+        assert_eq!(totals(&answer), totalled(&[("a", 2, 1), ("b", 10, 2), ("a", -3, 3), ("a", -2, 4)]));
+        let letters = tagged(&answer, "reject");
+        let [letter] = letters.as_slice() else { panic!("one dead letter: {answer:?}") };
         assert_eq!((&letter["reason"], &letter["event"]), (&"malformed".into(), &"many".into()));
     }
 
@@ -178,7 +167,10 @@ mod tests {
     fn records_are_counted_where_that_is_asked_for() {
         let params = Params::from_iter([("add", "records")]);
         let mut module = Contract::<RunningTotal>::open(&params).expect("opens");
-        assert_eq!(totals(&run(&mut module, 0, &[("a", "x"), ("a", "y")])), [("a", 1, 1), ("a", 2, 2)]);
+        assert_eq!(
+            totals(&run(&mut module, 0, &[("a", "x"), ("a", "y")])),
+            totalled(&[("a", 1, 1), ("a", 2, 2)])
+        );
         assert!(RunningTotal::open(&Params::from_iter([("add", "all")])).is_err());
     }
 
@@ -187,12 +179,12 @@ mod tests {
         let every = Params::from_iter([("ovation.checkpoint.records", "2")]);
         let mut module = Contract::<RunningTotal>::open(&every).expect("opens");
         let answer = run(&mut module, 0, &[("a", "2"), ("b", "10")]);
-        let (_, piece) = answer.iter().find(|(key, _)| key == "\u{1}checkpoint").expect("a checkpoint");
-        let data = piece["data"].as_str().expect("text");
+        let pieces = tagged(&answer, "checkpoint");
+        let data = pieces[0]["data"].as_str().expect("text");
         let params = Params::from_iter([("ovation.checkpoint.pieces", "1"), ("ovation.checkpoint.0", data)]);
         let mut restored = Contract::<RunningTotal>::open(&params).expect("opens");
         let next = [("a", "1"), ("b", "1")];
-        assert_eq!(totals(&run(&mut restored, 2, &next)), [("a", 3, 3), ("b", 11, 4)]);
+        assert_eq!(totals(&run(&mut restored, 2, &next)), totalled(&[("a", 3, 3), ("b", 11, 4)]));
     }
 
     #[test]
@@ -208,8 +200,8 @@ mod tests {
         let params = named.chain([("ovation.checkpoint.pieces".to_owned(), count.as_str())]).collect();
         let mut module = Contract::<RunningTotal>::open(&params).expect("opens");
         let answer = run(&mut module, 0, &[("new", "1"), ("7", "1")]);
-        let letters: Vec<_> = answer.iter().filter(|(key, _)| key == "\u{1}reject").collect();
-        assert_eq!(letters[0].1["reason"], "too_many_keys");
-        assert_eq!(letters[1].1["detail"], "the total is too large");
+        let letters = tagged(&answer, "reject");
+        assert_eq!(letters[0]["reason"], "too_many_keys");
+        assert_eq!(letters[1]["detail"], "the total is too large");
     }
 }
