@@ -114,6 +114,8 @@ fn structure() {
             &[("with: { case: keep }", "with: { case: [keep] }")],
             &[("  words:\n    source: lines", "  words: 3\n  other:\n    source: lines")],
             &[("name: words", "name: [words]")],
+            &[("name: words", "name:")],
+            &[("    dead-letter: refused", "    dead-letter:")],
         ],
     );
 }

@@ -24,9 +24,6 @@ pub const BUILTINS: &[&str] = &[
     "ovation-room",
 ];
 
-/// Names of the modules that a topology may use.
-pub const BUILTINS: &[&str] = &["ovation-validate", "ovation-window", "ovation-fence", "ovation-word-count"];
-
 /// The module of a name that `topology.yaml` gives as `builtin`.
 #[must_use]
 pub fn builtin(name: &str) -> Option<&'static [u8]> {
