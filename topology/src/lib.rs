@@ -24,6 +24,7 @@ mod partitions;
 mod plan;
 mod problem;
 mod quantity;
+mod reload;
 mod reset;
 mod restore;
 mod router;
@@ -40,6 +41,7 @@ pub use modules::{FENCE, ModuleError, Modules};
 pub use partitions::{Partitions, PartitionsError};
 pub use plan::config_hash;
 pub use problem::{Problem, SpecError};
+pub use reload::Reloaded;
 pub use reset::{PartitionReset, ResetError, ResetFrom, plan_reset, reset};
 pub use spec::{
     Emit, ModuleSource, Retention, SmartModule, Stage, Topic, Topology, Transform, Window, WindowKind,
