@@ -109,6 +109,14 @@ pub(crate) struct TopologyArgs {
 }
 
 #[derive(Debug, Args)]
+pub(crate) struct ReloadArgs {
+    /// Do not watch the topology file and the modules that it names. Without this a change is taken over while everything
+    /// runs: stages that it does not touch go on, and a mistake keeps the last good topology.
+    #[arg(long, env = "OVATION_NO_RELOAD")]
+    pub(crate) no_reload: bool,
+}
+
+#[derive(Debug, Args)]
 pub(crate) struct RunArgs {
     #[command(flatten)]
     pub(crate) http: HttpArgs,
@@ -116,6 +124,8 @@ pub(crate) struct RunArgs {
     pub(crate) embedded: EmbeddedArgs,
     #[command(flatten)]
     pub(crate) topology: TopologyArgs,
+    #[command(flatten)]
+    pub(crate) reload: ReloadArgs,
 
     /// Use this Fluvio cluster instead of an embedded broker.
     #[arg(long, env = "OVATION_CLUSTER", value_name = "HOST:PORT")]
@@ -151,6 +161,8 @@ pub(crate) struct EngineArgs {
     pub(crate) cluster: ClusterArgs,
     #[command(flatten)]
     pub(crate) topology: TopologyArgs,
+    #[command(flatten)]
+    pub(crate) reload: ReloadArgs,
 
     /// Work on these source partitions only, e.g. 0-3 or 0,2,5-7. Engines with the same ones stand by for each other.
     #[arg(long, env = "OVATION_PARTITIONS", value_name = "LIST")]

@@ -17,11 +17,21 @@ use crate::modules::Builtin;
 
 /// Reads and checks a topology file.
 pub(crate) fn topology(file: &Path) -> Result<Topology, Failure> {
-    let name = file.display().to_string();
-    let text = std::fs::read_to_string(file).map_err(|error| {
+    parse(file, &topology_text(file)?)
+}
+
+/// Reads a topology file.
+pub(crate) fn topology_text(file: &Path) -> Result<String, Failure> {
+    std::fs::read_to_string(file).map_err(|error| {
+        let name = file.display();
         Failure::Invalid(format!("failed to read the topology {name}: {error}; name another with --topology"))
-    })?;
-    Topology::parse(&name, &text).map_err(|error| Failure::Topology(Box::new(error)))
+    })
+}
+
+/// Checks a topology file's text.
+pub(crate) fn parse(file: &Path, text: &str) -> Result<Topology, Failure> {
+    let name = file.display().to_string();
+    Topology::parse(&name, text).map_err(|error| Failure::Topology(Box::new(error)))
 }
 
 /// Starts the embedded broker.
