@@ -4,8 +4,10 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
-use ovation_topology::Partitions;
+use clap::{Args, Parser, Subcommand};
+use ovation_topology::{Partitions, ResetFrom};
+
+use crate::reset::place;
 
 const AFTER: &str = "\
 Every option can come from a flag, from an environment variable (OVATION_HTTP for --http), or from a TOML file
@@ -60,7 +62,8 @@ pub(crate) enum Command {
 pub(crate) enum TopologyCommand {
     /// Create the SmartModules and topics of a topology where they are missing.
     Apply(ApplyArgs),
-    /// Begin a new epoch: forget a stage's state and count again. Says what it would do, and does it with --yes.
+    /// Begin a new epoch: forget a stage's state and count again, from the beginning or from a place that is said. Says
+    /// what it would do, and does it with --yes.
     ///
     /// The way out where a stage has stopped because its settings have changed or its source has lost records. What is
     /// stored stays; readers take the newer epoch. Engines that run go on with it by themselves.
@@ -192,22 +195,18 @@ pub(crate) struct ResetArgs {
     #[arg(long, value_name = "NAME")]
     pub(crate) stage: Option<String>,
 
-    /// Count again from the oldest record that is there, or only what comes from now on.
-    #[arg(long, value_name = "WHERE", default_value = "beginning")]
-    pub(crate) from: Beginning,
+    /// Where the new epoch begins: beginning (the oldest record that is there), now (the next one to come), an offset
+    /// (1234), a time (2026-11-24T18:00:00Z) or an age (15m, 2h).
+    #[arg(long, value_name = "WHERE", default_value = "beginning", value_parser = place)]
+    pub(crate) from: ResetFrom,
 
-    /// Do it; without this it is only said what would be done.
+    /// Only say what would be done; so it is without --yes.
+    #[arg(long, conflicts_with = "yes")]
+    pub(crate) dry_run: bool,
+
+    /// Do it.
     #[arg(long)]
     pub(crate) yes: bool,
-}
-
-/// Where a new epoch begins.
-#[derive(Debug, Clone, Copy, ValueEnum)]
-pub(crate) enum Beginning {
-    /// With the oldest record that is there.
-    Beginning,
-    /// With the next record.
-    Now,
 }
 
 #[derive(Debug, Args)]

@@ -28,6 +28,7 @@ mod reload;
 mod reset;
 mod restore;
 mod router;
+mod seek;
 mod spec;
 mod standby;
 mod status;
