@@ -236,7 +236,7 @@ fn keep(failure: Failure) {
 
 /// `stage words restarted, stage lines kept`.
 fn sentence(reloaded: &Reloaded) -> String {
-    let Reloaded { kept, restarted, started, stopped, .. } = reloaded;
+    let Reloaded { kept, restarted, started, stopped } = reloaded;
     let stages = [(restarted, "restarted"), (started, "started"), (stopped, "stopped"), (kept, "kept")];
     let words = stages
         .into_iter()

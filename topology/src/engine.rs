@@ -154,8 +154,8 @@ impl Engine {
         self.ready()
     }
 
-    /// Waits until every task has ended: after `shutdown` was cancelled, the batches that are on their way are finished
-    /// first, for 5 s at most.
+    /// Waits until `shutdown` was cancelled and every task has ended: the batches that are on their way are finished first,
+    /// for 5 s at most.
     pub async fn join(&self) {
         // Before that nothing ends, and a reload must not find the stages taken.
         self.shutdown.cancelled().await;

@@ -7,12 +7,13 @@ mod support;
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::time::Duration;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 
 use ovation_broker::Quirks;
 use ovation_client::{bounds, read_tail};
 use ovation_topology::{
-    Engine, Reloaded, ResetFrom, TaskState, TaskStatus, Topology, apply, plan_reset, reset,
+    Engine, Reloaded, ResetFrom, TaskRole, TaskState, TaskStatus, Topology, apply, plan_reset, reset,
 };
 use support::{Embedded, Words, epochs_in, eventually, final_words, modules, source, start};
 
@@ -205,4 +206,47 @@ async fn a_stage_over_another_ones_sink_is_ready_and_exact_without_ticks() {
     epochs_in(&words, "counts", 0).await;
     stop.cancel();
     engine.join().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_standby_does_not_take_missing_ticks_for_silence_where_nobody_can_tick() {
+    let embedded = Embedded::start(Quirks::default()).await;
+    let words = embedded.words(1);
+    let folder = tempfile::tempdir().unwrap();
+    let module = folder.path().join("again.wasm");
+    write_module(&module, 1);
+    let text = two_stages(&words, "counts", &module);
+    let engines = [start(&words, &text).await, start(&words, &text).await];
+    for (engine, _) in &engines {
+        assert!(engine.wait_ready(READY).await, "{engine:?}");
+    }
+    let lines = source(&words).await;
+    let roles = || engines.each_ref().map(|(engine, _)| status(engine, "again").role);
+    let said = AtomicU64::new(0);
+    eventually("one of them stands by", || async {
+        lines.send(Some(b"key".to_vec()), b"word".to_vec()).await.unwrap();
+        said.fetch_add(1, Ordering::SeqCst);
+        roles().into_iter().filter(|role| *role == TaskRole::Standby).count() == 1
+    })
+    .await;
+    eventually("the first stage has fallen silent", || async {
+        final_words(&words).await == said.load(Ordering::SeqCst)
+    })
+    .await;
+    let end = bounds(&words.cluster, &words.topic("counts"), 0).await.unwrap().end;
+    eventually("both have taken everything", || async {
+        engines.iter().all(|(engine, _)| status(engine, "again").offset == end)
+    })
+    .await;
+    let before = roles();
+    let since = Instant::now();
+    while since.elapsed() < Duration::from_secs(3) {
+        assert_eq!(roles(), before);
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    for (engine, stop) in engines {
+        assert!(status(&engine, "again").open > 0, "a window waits for time all the while: {engine:?}");
+        stop.cancel();
+        engine.join().await;
+    }
 }
