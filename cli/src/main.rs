@@ -5,14 +5,19 @@ mod args;
 mod audit;
 mod config_file;
 mod failure;
+#[allow(dead_code, reason = "`describe --live` shows it")]
+mod live;
 mod metrics;
 mod modules;
+#[allow(dead_code, reason = "`describe --live` reads it")]
+mod openmetrics;
 mod parts;
 mod reset;
 mod run;
 mod say;
 mod signals;
 mod topology;
+mod watch;
 
 use std::process::ExitCode;
 

@@ -8,7 +8,7 @@ use crate::changes::show_partitions;
 use crate::document::{Document, StageDoc, TransformDoc};
 use crate::quantity::parse_duration;
 use crate::read::{At, Entries, Plain, did_you_mean};
-use crate::spec::{Stage, Topology, Transform};
+use crate::spec::{Stage, Transform};
 
 /// docs/fluvio.md 15: 32,767 bytes and no more.
 const PARAMETER_BYTES_MAX: usize = 30_000;
@@ -320,13 +320,6 @@ impl Check<'_> {
             let help = "its last windows stay open until the next result comes".to_owned();
             self.warning(source.place, message, Some(help));
         }
-    }
-}
-
-impl Topology {
-    /// Whether a topic is written by a stage: then nobody else can write to it, not even ticks.
-    pub(crate) fn is_outlet(&self, topic: &str) -> bool {
-        self.stages.iter().any(|stage| stage.outlets().any(|outlet| outlet == topic))
     }
 }
 
