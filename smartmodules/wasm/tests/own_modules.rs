@@ -20,7 +20,10 @@ fn engine_params(extra: &[(&'static str, &str)]) -> Vec<(&'static str, String)> 
     own.iter().chain(extra).map(|(name, value)| (*name, (*value).to_owned())).collect()
 }
 
-fn open(modules: &[(&'static [u8], &[(&'static str, &str)])]) -> Chain {
+/// A module with the parameters that are its own.
+type Own<'a> = (&'static [u8], &'a [(&'static str, &'a str)]);
+
+fn open(modules: &[Own<'_>]) -> Chain {
     let modules: Vec<Module<'_>> =
         modules.iter().map(|(wasm, extra)| (*wasm, engine_params(extra))).collect();
     chain_of(&modules, false).expect("opens")
@@ -153,7 +156,7 @@ fn results_of_another_stage_get_numbers_of_this_one() {
 
 #[test]
 fn a_batch_given_twice_is_answered_twice_with_the_same_bytes() {
-    let chains: [&[(&'static [u8], &[(&'static str, &str)])]; 2] = [
+    let chains: [&[Own<'_>]; 2] = [
         &[(LONG_WORDS, &[]), (ovation_wasm::NUMBER, &[])],
         &[(LONG_WORDS, &[]), (RUNNING_TOTAL, &[("add", "records")])],
     ];
