@@ -31,6 +31,7 @@ mod spec;
 mod standby;
 mod status;
 mod task;
+pub mod testing;
 mod tick;
 
 pub use apply::{Applied, ApplyError, apply};

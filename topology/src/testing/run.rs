@@ -1,0 +1,189 @@
+//! A test from its inputs to its report.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use serde_json::json;
+
+use super::case::{Outlet, TestCase, TestInput, TestValue};
+use super::check::{ChainProblem, Chains};
+use super::compare::matches;
+use super::report::{Mismatch, TestOutcome, TestReport};
+use super::stage::{SourceRecord, StagePlan, StageRun, Step, StepKind, Taken};
+use super::time::{TEST_EPOCH_MS, resolve};
+use crate::control::TICK_KEY;
+use crate::modules::Modules;
+use crate::spec::Topology;
+
+/// Inputs that a test may have, and records that a stage of it may be given.
+pub const INPUTS_MAX: usize = 10_000;
+
+/// Runs tests of the topology, in their order.
+///
+/// # Errors
+///
+/// A [`ChainProblem`] for every stage whose chain does not open, whether or not a test is about it: then no test is run.
+pub fn run_tests<'a>(
+    topology: &Topology,
+    tests: impl IntoIterator<Item = &'a TestCase>,
+    modules: &dyn Modules,
+) -> Result<Vec<TestReport>, Vec<ChainProblem>> {
+    let chains = Chains::compile(topology, modules);
+    let problems = chains.problems(topology);
+    if !problems.is_empty() {
+        return Err(problems);
+    }
+    Ok(tests.into_iter().map(|test| report(&chains, test)).collect())
+}
+
+fn report(chains: &Chains, test: &TestCase) -> TestReport {
+    let since = Instant::now();
+    let mismatches = mismatches(chains, test);
+    let outcome =
+        if mismatches.is_empty() { TestOutcome::Passed } else { TestOutcome::Failed(mismatches) };
+    TestReport { name: test.name.clone(), line: test.line, duration: since.elapsed(), outcome }
+}
+
+fn mismatches(chains: &Chains, test: &TestCase) -> Vec<Mismatch> {
+    let not_run = |stage: &str, message: String| Mismatch::NotRun { stage: stage.to_owned(), message };
+    let Some(first) = chains.stage(&test.stage) else {
+        return vec![not_run(&test.stage, "the topology has no such stage".to_owned())];
+    };
+    if test.inputs.len() > INPUTS_MAX {
+        let message = format!("the test has {} inputs, and {INPUTS_MAX} are the most", test.inputs.len());
+        return vec![not_run(&test.stage, message)];
+    }
+    let mut found = Vec::new();
+    let runs = run_stages(chains, first, test, &mut found);
+    for expectation in &test.expectations {
+        let Some(run) = runs.get(expectation.stage.as_str()) else {
+            found.push(not_run(&expectation.stage, downstream(&test.stage)));
+            continue;
+        };
+        let actual = run.outlet(expectation.outlet);
+        let same = actual.len() == expectation.records.len()
+            && expectation.records.iter().zip(&actual).all(|(expected, actual)| matches(expected, actual));
+        if !same {
+            found.push(Mismatch::Records { expectation: expectation.clone(), actual });
+        }
+    }
+    for stage in &test.silent {
+        let Some(run) = runs.get(stage.as_str()) else {
+            found.push(not_run(stage, downstream(&test.stage)));
+            continue;
+        };
+        for outlet in [Outlet::Results, Outlet::DeadLetters] {
+            let actual = run.outlet(outlet);
+            if !actual.is_empty() {
+                found.push(Mismatch::NotSilent { stage: stage.clone(), outlet, actual });
+            }
+        }
+    }
+    // What a stage does wrong in any case comes last: what the test expects explains it, more often than not.
+    found.extend(runs.into_values().flat_map(|run| run.mismatches));
+    found
+}
+
+/// Why an expectation cannot be judged. To leave it out would make a test pass that checks nothing.
+fn downstream(stage: &str) -> String {
+    format!("it is not downstream of {stage}, which the test gives its inputs to")
+}
+
+/// Runs the stage under test, then every stage downstream of it.
+fn run_stages<'a>(
+    chains: &'a Chains,
+    first: &'a StagePlan,
+    test: &TestCase,
+    found: &mut Vec<Mismatch>,
+) -> BTreeMap<&'a str, StageRun> {
+    let mut feeds: BTreeMap<&str, Vec<Step>> = BTreeMap::new();
+    let mut runs = BTreeMap::new();
+    for stage in in_order(chains, first, found) {
+        let steps = if stage.name() == first.name() { steps(test) } else { feeds.remove(stage.name()).unwrap_or_default() };
+        if steps.len() > INPUTS_MAX {
+            let message = format!("it would be given {} records, and {INPUTS_MAX} are the most", steps.len());
+            found.push(Mismatch::NotRun { stage: stage.name().to_owned(), message });
+            continue;
+        }
+        let run = stage.run(&chains.host, &steps);
+        for reader in &chains.stages {
+            for (outlet, _) in stage.outlets().filter(|(_, topic)| *topic == reader.source()) {
+                feeds.entry(reader.name()).or_default().extend(handed_on(&steps, &run.taken, outlet));
+            }
+        }
+        runs.insert(stage.name(), run);
+    }
+    runs
+}
+
+/// The stage and all that are downstream of it, each behind everything that it reads from.
+fn in_order<'a>(chains: &'a Chains, first: &'a StagePlan, found: &mut Vec<Mismatch>) -> Vec<&'a StagePlan> {
+    let reads = |reader: &StagePlan, writer: &StagePlan| {
+        writer.outlets().any(|(_, topic)| topic == reader.source())
+    };
+    let mut reached = BTreeSet::from([first.name()]);
+    let mut to_see = vec![first];
+    while let Some(writer) = to_see.pop() {
+        let readers = chains.stages.iter().filter(|reader| reads(reader, writer));
+        to_see.extend(readers.filter(|reader| reached.insert(reader.name())));
+    }
+    let mut waiting: Vec<&StagePlan> =
+        chains.stages.iter().filter(|stage| reached.contains(stage.name())).collect();
+    let mut ordered = Vec::with_capacity(waiting.len());
+    while !waiting.is_empty() {
+        let ready = waiting.iter().position(|reader| !waiting.iter().any(|writer| reads(reader, writer)));
+        let Some(ready) = ready else {
+            found.extend(waiting.iter().map(|stage| Mismatch::NotRun {
+                stage: stage.name().to_owned(),
+                message: "it reads what it writes, by way of other stages".to_owned(),
+            }));
+            break;
+        };
+        ordered.push(waiting.remove(ready));
+    }
+    ordered
+}
+
+/// The inputs of the stage under test.
+fn steps(test: &TestCase) -> Vec<Step> {
+    let time = |at: Duration| TEST_EPOCH_MS.saturating_add(i64::try_from(at.as_millis()).unwrap_or(i64::MAX));
+    let step = |input: &TestInput| match input {
+        TestInput::Record { at, key, value } => {
+            let value = match value {
+                TestValue::Text(text) => text.clone(),
+                TestValue::Json(value) => resolve(value).to_string(),
+            };
+            let key = key.as_ref().map(|key| Bytes::copy_from_slice(key.as_bytes()));
+            let record = SourceRecord { key, value: Bytes::from(value), timestamp: time(*at) };
+            Step { record, kind: StepKind::Record }
+        }
+        TestInput::Tick { at } => Step { record: tick(time(*at)), kind: StepKind::Tick },
+    };
+    test.inputs.iter().map(step).collect()
+}
+
+fn tick(time: i64) -> SourceRecord {
+    let value = Bytes::from(json!({ "tick": time }).to_string());
+    SourceRecord { key: Some(Bytes::from_static(TICK_KEY.as_bytes())), value, timestamp: time }
+}
+
+/// What a stage downstream is given: the records, each at the time of the step that gave rise to it, and behind them the
+/// ticks, where it waits for one.
+fn handed_on(steps: &[Step], taken: &[Taken], outlet: Outlet) -> Vec<Step> {
+    let mut handed = Vec::new();
+    for (step, taken) in steps.iter().zip(taken) {
+        let records = match outlet {
+            Outlet::Results => &taken.results,
+            Outlet::DeadLetters => &taken.letters,
+        };
+        handed.extend(records.iter().map(|record| {
+            let (key, value) = (record.key.clone(), record.value.clone());
+            Step { record: SourceRecord { key, value, timestamp: step.record.timestamp }, kind: StepKind::Record }
+        }));
+        if step.kind != StepKind::Record {
+            handed.push(Step { record: step.record.clone(), kind: StepKind::TickIfAwaited });
+        }
+    }
+    handed
+}
