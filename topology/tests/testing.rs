@@ -6,12 +6,13 @@
 mod testing_modules;
 
 use std::borrow::Cow;
+use std::sync::LazyLock;
 use std::time::Duration;
 
 use ovation_topology::Topology;
 use ovation_topology::testing::{
     Disturbance, Expectation, ExpectedRecord, ExpectedValue, Mismatch, Outlet, TestCase, TestInput,
-    TestReport, TestValue, check_chains, render, run_tests,
+    TestReport, TestRunner, TestValue, check_chains, render,
 };
 use serde_json::{Value, json};
 
@@ -48,6 +49,7 @@ topics:
   letters: { partitions: 1, fence: true }
   again:   { partitions: 1, fence: true }
   twice:   { partitions: 1, fence: true }
+  saved:   { partitions: 1 }
 smartmodules:
   count: { builtin: ovation-word-count }
 stages:
@@ -58,6 +60,7 @@ stages:
         window: { tumbling: { size: 10s }, emit: close }
         watermark: { idleness: 0s }
     sink: again
+    checkpoints: saved
   words:
     source: lines
     transforms:
@@ -66,6 +69,7 @@ stages:
         watermark: { idleness: 0s }
     sink: counts
     dead-letter: letters
+    checkpoints: saved
   letters:
     source: letters
     transforms:
@@ -73,6 +77,7 @@ stages:
         window: { tumbling: { size: 1s }, emit: close }
         watermark: { idleness: 0s }
     sink: twice
+    checkpoints: saved
 ";
 
 /// One stage of one module, which the test brings.
@@ -129,15 +134,26 @@ fn case(stage: &str, inputs: Vec<TestInput>, expectations: Vec<Expectation>) -> 
     TestCase { name: "it".to_owned(), line: 7, stage: stage.to_owned(), inputs, expectations, silent }
 }
 
-fn run(topology: &str, test: &TestCase) -> TestReport {
-    run_with(topology, test, &shipped)
+// Compiled once for all tests.
+static REACTIONS_RUNNER: LazyLock<TestRunner> = LazyLock::new(|| runner(REACTIONS, &shipped));
+static WORDS_RUNNER: LazyLock<TestRunner> = LazyLock::new(|| runner(WORDS, &shipped));
+
+fn runner(topology: &str, modules: &dyn ovation_topology::Modules) -> TestRunner {
+    let topology = Topology::parse("topology.yaml", topology).unwrap();
+    TestRunner::new(&topology, modules).unwrap()
 }
 
-fn run_with(topology: &str, test: &TestCase, modules: &dyn ovation_topology::Modules) -> TestReport {
-    let topology = Topology::parse("topology.yaml", topology).unwrap();
-    let mut reports = run_tests(&topology, [test], modules).unwrap();
-    assert_eq!((reports.len(), reports[0].name.as_str(), reports[0].line), (1, "it", 7));
-    reports.remove(0)
+fn run(runner: &TestRunner, test: &TestCase) -> TestReport {
+    let report = runner.run(test);
+    assert_eq!((report.name.as_str(), report.line), ("it", 7));
+    report
+}
+
+/// The same on [`SMALL`] with this module.
+fn run_small(wasm: &[u8], test: &TestCase) -> TestReport {
+    let wasm = wasm.to_vec();
+    let modules = move |name: &str| (name == "small").then(|| Cow::Owned(wasm.clone()));
+    run(&runner(SMALL, &modules), test)
 }
 
 /// What a person is told of a test that must fail.
@@ -167,7 +183,7 @@ fn become_three() -> Vec<ExpectedRecord> {
 
 #[test]
 fn what_comes_as_expected_passes() {
-    assert_passed(&run(REACTIONS, &reactions(become_three())));
+    assert_passed(&run(&REACTIONS_RUNNER, &reactions(become_three())));
 }
 
 #[test]
@@ -175,7 +191,7 @@ fn a_wrong_count_is_shown_beside_the_right_one() {
     let mut expected = become_three();
     expected[1] = fields(json!({"total": 4}));
     assert_eq!(
-        told(&run(REACTIONS, &reactions(expected))),
+        told(&run(&REACTIONS_RUNNER, &reactions(expected))),
         r#"results of reactions: 3 expected, 3 came (topology.yaml:9)
     { key: lobby, value: { revision: 1, total: 1 } }
   - { value: { total: 4 } }
@@ -189,18 +205,18 @@ fn a_wrong_count_is_shown_beside_the_right_one() {
 fn a_wrong_order_a_missing_and_an_unexpected_record_fail() {
     let mut turned = become_three();
     turned.swap(1, 2);
-    let turned = told(&run(REACTIONS, &reactions(turned)));
+    let turned = told(&run(&REACTIONS_RUNNER, &reactions(turned)));
     assert!(turned.contains("\n  - ") && turned.contains("\n  + "), "{turned}");
 
     let mut more = become_three();
     more.push(fields(json!({"total": 9})));
-    let more = told(&run(REACTIONS, &reactions(more)));
+    let more = told(&run(&REACTIONS_RUNNER, &reactions(more)));
     assert!(more.starts_with("results of reactions: 4 expected, 3 came"), "{more}");
     assert!(more.ends_with("  - { value: { total: 9 } }\n"), "{more}");
 
     let mut fewer = become_three();
     fewer.remove(1);
-    let fewer = told(&run(REACTIONS, &reactions(fewer)));
+    let fewer = told(&run(&REACTIONS_RUNNER, &reactions(fewer)));
     assert!(fewer.starts_with("results of reactions: 2 expected, 3 came"), "{fewer}");
     assert_eq!(fewer.matches("\n  + ").count(), 1, "{fewer}");
 }
@@ -210,19 +226,28 @@ fn dead_letters_are_numbered_and_all_failures_are_told() {
     let inputs = vec![
         text(0, "lobby", "not json"),
         tap(20_000, "🔥", "a"),
-        record(20_000, "lobby", TestValue::Json(json!({"room": "lobby", "emoji": "🔥", "id": "b", "ts": "@1s"}))),
-        record(20_000, "other", TestValue::Json(json!({"room": "lobby", "emoji": "🔥", "id": "c", "ts": "@20s"}))),
+        record(
+            20_000,
+            "lobby",
+            TestValue::Json(json!({"room": "lobby", "emoji": "🔥", "id": "b", "ts": "@1s"})),
+        ),
+        record(
+            20_000,
+            "other",
+            TestValue::Json(json!({"room": "lobby", "emoji": "🔥", "id": "c", "ts": "@20s"})),
+        ),
     ];
     let letters = |last: &str| {
         let reasons = ["malformed", "late", last];
-        let letters = reasons.iter().zip(1..).map(|(reason, seq)| fields(json!({"reason": reason, "seq": seq})));
+        let letters =
+            reasons.iter().zip(1..).map(|(reason, seq)| fields(json!({"reason": reason, "seq": seq})));
         from("reactions", Outlet::DeadLetters, letters.collect())
     };
     let good = case("reactions", inputs, vec![letters("key_mismatch")]);
-    assert_passed(&run(REACTIONS, &good));
+    assert_passed(&run(&REACTIONS_RUNNER, &good));
     let mut bad = TestCase { expectations: vec![letters("malformed")], ..good };
     bad.expectations.push(from("reactions", Outlet::Results, vec![]));
-    let told = told(&run(REACTIONS, &bad));
+    let told = told(&run(&REACTIONS_RUNNER, &bad));
     assert!(told.contains("  - { value: { reason: malformed, seq: 3 } }\n"), "{told}");
     assert!(told.contains("  + { value: { reason: key_mismatch, seq: 3 } }\n"), "{told}");
     assert!(told.contains("results of reactions: 0 expected, 1 came"), "{told}");
@@ -231,7 +256,8 @@ fn dead_letters_are_numbered_and_all_failures_are_told() {
 #[test]
 fn results_go_on_to_the_stages_downstream_and_ticks_where_they_are_awaited() {
     let counted = |words: Value| fields(json!({"key": "a", "final": true, "start": "@0s", "words": words}));
-    let inputs = vec![text(0, "a", "one two"), text(500, "a", "two"), tick(1_000), tick(10_000), tick(20_000)];
+    let inputs =
+        vec![text(0, "a", "one two"), text(500, "a", "two"), tick(1_000), tick(10_000), tick(20_000)];
     let mut test = case(
         "words",
         inputs,
@@ -242,9 +268,9 @@ fn results_go_on_to_the_stages_downstream_and_ticks_where_they_are_awaited() {
         ],
     );
     test.silent.push("letters".to_owned());
-    assert_passed(&run(WORDS, &test));
+    assert_passed(&run(&WORDS_RUNNER, &test));
     test.silent.push("again".to_owned());
-    let told = told(&run(WORDS, &test));
+    let told = told(&run(&WORDS_RUNNER, &test));
     assert!(told.starts_with("results of again: none expected, 1 came\n  + { key: a, value: { "), "{told}");
 }
 
@@ -252,16 +278,16 @@ fn results_go_on_to_the_stages_downstream_and_ticks_where_they_are_awaited() {
 fn a_stage_that_is_not_run_fails_a_test_about_it() {
     let mut test = case("again", vec![], vec![from("words", Outlet::Results, vec![])]);
     test.silent.push("letters".to_owned());
-    let told = told(&run(WORDS, &test));
+    let told = told(&run(&WORDS_RUNNER, &test));
     assert_eq!(told.matches("was not run: it is not downstream of again").count(), 2, "{told}");
     let unknown = case("nobody", vec![], vec![]);
-    assert!(matches!(run(WORDS, &unknown).mismatches(), [Mismatch::NotRun { .. }]));
+    assert!(matches!(run(&WORDS_RUNNER, &unknown).mismatches(), [Mismatch::NotRun { .. }]));
 }
 
 #[test]
 fn there_is_a_bound_on_inputs() {
     let inputs = vec![tick(0); ovation_topology::testing::INPUTS_MAX + 1];
-    let report = run(WORDS, &case("words", inputs, vec![]));
+    let report = run(&WORDS_RUNNER, &case("words", inputs, vec![]));
     assert!(told(&report).contains("10001 inputs, and 10000 are the most"), "{report:?}");
 }
 
@@ -272,14 +298,13 @@ fn a_text_is_compared_as_it_is() {
         testing_modules::result("small", 1),
         testing_modules::progress(0, 1, 1),
     ]]);
-    let modules = move |name: &str| (name == "small").then(|| Cow::Owned(wasm.clone()));
     let expects = |text: &str| {
         let value = Some(ExpectedValue::Text(text.to_owned()));
         let record = ExpectedRecord { key: Some("key".to_owned()), value };
         case("small", vec![text_input()], vec![from("small", Outlet::Results, vec![record])])
     };
-    assert_passed(&run_with(SMALL, &expects(line), &modules));
-    assert!(!run_with(SMALL, &expects(&format!("{line} ")), &modules).passed());
+    assert_passed(&run_small(&wasm, &expects(line)));
+    assert!(!run_small(&wasm, &expects(&format!("{line} "))).passed());
 }
 
 fn text_input() -> TestInput {
@@ -288,10 +313,12 @@ fn text_input() -> TestInput {
 
 #[test]
 fn a_module_that_traps_fails_the_test() {
-    let modules = |name: &str| (name == "small").then(|| Cow::Owned(testing_modules::trapping()));
-    let report = run_with(SMALL, &case("small", vec![text_input()], vec![]), &modules);
+    let report = run_small(&testing_modules::trapping(), &case("small", vec![text_input()], vec![]));
     let told = told(&report);
-    assert!(told.starts_with("stage small failed: with input 1: SmartModule 1 of the chain failed: "), "{told}");
+    assert!(
+        told.starts_with("stage small failed: with input 1: SmartModule 1 of the chain failed: "),
+        "{told}"
+    );
     assert!(told.contains("unreachable"), "{told}");
 }
 
@@ -299,20 +326,18 @@ fn a_module_that_traps_fails_the_test() {
 fn results_that_depend_on_batches_are_caught() {
     use testing_modules::{by_call, progress, result};
     // One result a call, right by the numbers: with two inputs in one batch there is one less.
-    let wasm = by_call(&[
-        vec![result("small", 1), progress(0, 1, 1)],
-        vec![result("small", 2), progress(1, 2, 2)],
-    ]);
-    let modules = move |name: &str| (name == "small").then(|| Cow::Owned(wasm.clone()));
-    let report = run_with(SMALL, &case("small", vec![text_input(), text_input()], vec![]), &modules);
-    let [Mismatch::Unstable { outlet: Outlet::Results, disturbance, calm, disturbed, .. }] = report.mismatches()
+    let wasm =
+        by_call(&[vec![result("small", 1), progress(0, 1, 1)], vec![result("small", 2), progress(1, 2, 2)]]);
+    let report = run_small(&wasm, &case("small", vec![text_input(), text_input()], vec![]));
+    let [Mismatch::Unstable { outlet: Outlet::Results, disturbance, calm, disturbed, .. }] =
+        report.mismatches()
     else {
         panic!("{report:?}")
     };
     assert_eq!((*disturbance, calm.len(), disturbed.len()), (Disturbance::OneBatch, 2, 1));
     assert!(told(&report).contains("results of small depend on where batches are cut"));
     // One input cannot be cut.
-    assert_passed(&run_with(SMALL, &case("small", vec![text_input()], vec![]), &modules));
+    assert_passed(&run_small(&wasm, &case("small", vec![text_input()], vec![])));
 }
 
 #[test]
@@ -324,8 +349,7 @@ fn a_state_that_is_not_restored_is_caught() {
     let first = vec![result("small", 1), checkpoint("small", &config, 1, 1), progress(0, 1, 1)];
     let second = vec![result("small", 2), progress(1, 2, 2)];
     let wasm = by_call(&[first, second]);
-    let modules = move |name: &str| (name == "small").then(|| Cow::Owned(wasm.clone()));
-    let report = run_with(SMALL, &case("small", vec![text_input(), text_input()], vec![]), &modules);
+    let report = run_small(&wasm, &case("small", vec![text_input(), text_input()], vec![]));
     let told = told(&report);
     assert!(told.contains("state of small is not restored whole, its results differ"), "{told}");
 }
@@ -333,13 +357,14 @@ fn a_state_that_is_not_restored_is_caught() {
 #[test]
 fn what_the_engine_would_refuse_is_told() {
     let wasm = testing_modules::fixed("map", &[testing_modules::record(Some("key"), "no numbers")]);
-    let modules = move |name: &str| (name == "small").then(|| Cow::Owned(wasm.clone()));
-    let told = told(&run_with(SMALL, &case("small", vec![text_input()], vec![]), &modules));
-    assert!(told.contains("started again for ever: the chain returned a result that cannot be read"), "{told}");
+    let told = told(&run_small(&wasm, &case("small", vec![text_input()], vec![])));
+    assert!(
+        told.contains("started again for ever: the chain returned a result that cannot be read"),
+        "{told}"
+    );
     // A chain that says nothing lets Fluvio skip records.
-    let silent = testing_modules::fixed("map", &[]);
-    let modules = move |name: &str| (name == "small").then(|| Cow::Owned(silent.clone()));
-    let told = self::told(&run_with(SMALL, &case("small", vec![text_input()], vec![]), &modules));
+    let wasm = testing_modules::fixed("map", &[]);
+    let told = self::told(&run_small(&wasm, &case("small", vec![text_input()], vec![])));
     assert!(told.contains("ended without progress"), "{told}");
 }
 
@@ -348,13 +373,16 @@ fn chains_that_do_not_open_are_told_with_their_place() {
     let problems = |text: &str, modules: &dyn ovation_topology::Modules| {
         let topology = Topology::parse("topology.yaml", text).unwrap();
         let problems = check_chains(&topology, modules);
-        assert_eq!(run_tests(&topology, [], modules).err().unwrap_or_default(), problems);
+        assert_eq!(TestRunner::new(&topology, modules).err().unwrap_or_default(), problems);
         problems
     };
     assert_eq!(problems(REACTIONS, &shipped), []);
     let purple = problems(&REACTIONS.replace("keep", "purple"), &shipped);
     let [problem] = purple.as_slice() else { panic!("{purple:?}") };
-    assert_eq!((problem.stage.as_str(), problem.transform, problem.uses.as_str()), ("reactions", 0, "validate"));
+    assert_eq!(
+        (problem.stage.as_str(), problem.transform, problem.uses.as_str()),
+        ("reactions", 0, "validate")
+    );
     assert_eq!(problem.message, r#"parameter "skin-tones" has the value "purple"; expected keep or fold"#);
 
     let no_transform = wat::parse_str(
@@ -371,4 +399,17 @@ fn chains_that_do_not_open_are_told_with_their_place() {
     );
     let missing = problems(SMALL, &|_: &str| None::<Cow<'static, [u8]>>);
     assert_eq!(missing[0].message, "failed to find the builtin SmartModule \"small\"");
+}
+
+#[test]
+fn timing() {
+    let since = std::time::Instant::now();
+    let runner = runner(REACTIONS, &shipped);
+    eprintln!("compiled and checked in {:?}", since.elapsed());
+    let since = std::time::Instant::now();
+    let test = reactions(become_three());
+    for _ in 0..10 {
+        run(&runner, &test);
+    }
+    eprintln!("ten tests in {:?}", since.elapsed());
 }

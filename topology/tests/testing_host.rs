@@ -142,7 +142,8 @@ fn the_word_count_answers_the_same_also_to_an_empty_batch() {
 #[test]
 fn a_fence_refuses_a_batch_in_the_same_words() {
     let mut both = open(&[ovation_wasm::FENCE], &params(&[])).unwrap();
-    let numbered = |seq: u64| ("lobby", format!(r#"{{"stage":"s","epoch":1,"seq":{seq},"source":{{"partition":0}}}}"#));
+    let numbered =
+        |seq: u64| ("lobby", format!(r#"{{"stage":"s","epoch":1,"seq":{seq},"source":{{"partition":0}}}}"#));
     assert!(both.process(0, &[numbered(1), numbered(2)]).unwrap().error.is_none());
     assert!(both.process(2, &[numbered(9)]).unwrap().error.is_some());
 }
@@ -151,7 +152,10 @@ fn a_fence_refuses_a_batch_in_the_same_words() {
 fn parameters_are_refused_in_the_modules_words() {
     let purple = params(&[("skin-tones", "purple")]);
     let (ours, fluvios) = open(&[ovation_wasm::VALIDATE], &purple).err().unwrap();
-    assert!(ours.contains(r#"parameter "skin-tones" has the value "purple"; expected keep or fold"#), "{ours}");
+    assert!(
+        ours.contains(r#"parameter "skin-tones" has the value "purple"; expected keep or fold"#),
+        "{ours}"
+    );
     assert!(fluvios.contains(&ours), "{fluvios}");
 }
 

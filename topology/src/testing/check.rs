@@ -29,6 +29,7 @@ pub fn check_chains(topology: &Topology, modules: &dyn Modules) -> Vec<ChainProb
 }
 
 /// The chains of a topology, ready to be opened.
+#[derive(Debug)]
 pub(super) struct Chains {
     pub(super) host: Host,
     /// One for every stage, in the order of the file.
@@ -63,22 +64,26 @@ impl Chains {
     }
 
     pub(super) fn problems(&self, topology: &Topology) -> Vec<ChainProblem> {
-        topology.stages.iter().filter_map(|stage| {
-            let problem = |transform: usize, message: String| {
-                let uses = stage.transforms.get(transform).map(|used| used.uses.clone()).unwrap_or_default();
-                ChainProblem { stage: stage.name.clone(), transform, uses, message }
-            };
-            let missing = stage
-                .transforms
-                .iter()
-                .enumerate()
-                .find_map(|(number, used)| Some(problem(number, self.missing.get(&used.uses)?.clone())));
-            if missing.is_some() {
-                return missing;
-            }
-            let failure = self.stage(&stage.name)?.open(&self.host).err()?;
-            Some(problem(failure.transform, reason(&failure.message)))
-        }).collect()
+        topology
+            .stages
+            .iter()
+            .filter_map(|stage| {
+                let problem = |transform: usize, message: String| {
+                    let uses =
+                        stage.transforms.get(transform).map(|used| used.uses.clone()).unwrap_or_default();
+                    ChainProblem { stage: stage.name.clone(), transform, uses, message }
+                };
+                let missing =
+                    stage.transforms.iter().enumerate().find_map(|(number, used)| {
+                        Some(problem(number, self.missing.get(&used.uses)?.clone()))
+                    });
+                if missing.is_some() {
+                    return missing;
+                }
+                let failure = self.stage(&stage.name)?.open(&self.host).err()?;
+                Some(problem(failure.transform, reason(&failure.message)))
+            })
+            .collect()
     }
 }
 

@@ -58,10 +58,13 @@ pub(super) fn matches(expected: &ExpectedRecord, actual: &ActualRecord) -> bool 
 /// Deep equality; `1` and `1.0` are one number.
 pub(super) fn equal(one: &Value, other: &Value) -> bool {
     match (one, other) {
-        (Value::Number(a), Value::Number(b)) => a == b || (a.is_f64() || b.is_f64()) && a.as_f64() == b.as_f64(),
+        (Value::Number(a), Value::Number(b)) => {
+            a == b || (a.is_f64() || b.is_f64()) && a.as_f64() == b.as_f64()
+        }
         (Value::Array(a), Value::Array(b)) => a.len() == b.len() && a.iter().zip(b).all(|(a, b)| equal(a, b)),
         (Value::Object(a), Value::Object(b)) => {
-            let same = |(name, value): (&String, &Value)| b.get(name).is_some_and(|other| equal(value, other));
+            let same =
+                |(name, value): (&String, &Value)| b.get(name).is_some_and(|other| equal(value, other));
             a.len() == b.len() && a.iter().all(same)
         }
         _ => one == other,
@@ -92,7 +95,8 @@ mod tests {
 
     #[test]
     fn given_fields_are_equal_deeply_and_others_do_not_matter() {
-        let record = actual(r#"{"total":3,"end":1735689610000,"window":{"name":"10s","size":10},"score":0.5}"#);
+        let record =
+            actual(r#"{"total":3,"end":1735689610000,"window":{"name":"10s","size":10},"score":0.5}"#);
         for same in [
             json!({}),
             json!({"total": 3}),

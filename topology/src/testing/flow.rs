@@ -100,11 +100,9 @@ mod tests {
 
     #[test]
     fn values_are_yaml_in_flow_style() {
-        let value = json!({"a": [1, 2.5, null, true], "b": {"end": 1_735_689_610_000i64}, "c": {}, "d": "x y"});
-        assert_eq!(
-            flow(&value),
-            r#"{ a: [1, 2.5, null, true], b: { end: "@10s" }, c: {}, d: "x y" }"#
-        );
+        let value =
+            json!({"a": [1, 2.5, null, true], "b": {"end": 1_735_689_610_000i64}, "c": {}, "d": "x y"});
+        assert_eq!(flow(&value), r#"{ a: [1, 2.5, null, true], b: { end: "@10s" }, c: {}, d: "x y" }"#);
     }
 
     #[test]
@@ -112,9 +110,10 @@ mod tests {
         for plain in ["lobby", "10s", "🔥", "❤\u{fe0f}", "unknown_name", "a.b/c-d", "é"] {
             assert_eq!(scalar(plain), plain);
         }
-        for quoted in
-            ["", "10", "1e3", "0x1F", "true", "No", "~", "-", "a: b", "a #b", "[", "@1s", "a,b", " a", "10 s", "a\nb", "\u{85}"]
-        {
+        for quoted in [
+            "", "10", "1e3", "0x1F", "true", "No", "~", "-", "a: b", "a #b", "[", "@1s", "a,b", " a", "10 s",
+            "a\nb", "\u{85}",
+        ] {
             assert!(scalar(quoted).starts_with('"'), "{quoted:?}");
         }
     }

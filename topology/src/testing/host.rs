@@ -131,8 +131,8 @@ impl Host {
 /// Compiles one module and ties it to what the host gives.
 fn compile(engine: &Result<Engine, String>, wasm: &[u8]) -> Result<InstancePre<Context>, String> {
     let engine = engine.as_ref().map_err(Clone::clone)?;
-    let module =
-        Module::new(engine, wasm).map_err(|error| format!("not a WebAssembly module: {}", error.root_cause()))?;
+    let module = Module::new(engine, wasm)
+        .map_err(|error| format!("not a WebAssembly module: {}", error.root_cause()))?;
     // Whatever module name it is imported from.
     let Some(import) = module.imports().find(|import| import.name() == COPY_RECORDS) else {
         return Err(format!("not a SmartModule: it does not import {COPY_RECORDS}"));

@@ -19,30 +19,34 @@ use crate::spec::Topology;
 /// Inputs that a test may have, and records that a stage of it may be given.
 pub const INPUTS_MAX: usize = 10_000;
 
-/// Runs tests of the topology, in their order.
-///
-/// # Errors
-///
-/// A [`ChainProblem`] for every stage whose chain does not open, whether or not a test is about it: then no test is run.
-pub fn run_tests<'a>(
-    topology: &Topology,
-    tests: impl IntoIterator<Item = &'a TestCase>,
-    modules: &dyn Modules,
-) -> Result<Vec<TestReport>, Vec<ChainProblem>> {
-    let chains = Chains::compile(topology, modules);
-    let problems = chains.problems(topology);
-    if !problems.is_empty() {
-        return Err(problems);
-    }
-    Ok(tests.into_iter().map(|test| report(&chains, test)).collect())
+/// Runs the tests of a topology, whose SmartModules it has compiled.
+#[derive(Debug)]
+pub struct TestRunner {
+    chains: Chains,
 }
 
-fn report(chains: &Chains, test: &TestCase) -> TestReport {
-    let since = Instant::now();
-    let mismatches = mismatches(chains, test);
-    let outcome =
-        if mismatches.is_empty() { TestOutcome::Passed } else { TestOutcome::Failed(mismatches) };
-    TestReport { name: test.name.clone(), line: test.line, duration: since.elapsed(), outcome }
+impl TestRunner {
+    /// Compiles the SmartModules, which takes longer than the tests do.
+    ///
+    /// # Errors
+    ///
+    /// A [`ChainProblem`] for every stage whose chain does not open, whether or not a test is about it.
+    pub fn new(topology: &Topology, modules: &dyn Modules) -> Result<Self, Vec<ChainProblem>> {
+        let chains = Chains::compile(topology, modules);
+        let problems = chains.problems(topology);
+        if problems.is_empty() { Ok(Self { chains }) } else { Err(problems) }
+    }
+
+    /// Runs a test.
+    pub fn run(&self, test: &TestCase) -> TestReport {
+        let since = Instant::now();
+        let mismatches = mismatches(&self.chains, test);
+        let outcome = match mismatches.is_empty() {
+            true => TestOutcome::Passed,
+            false => TestOutcome::Failed(mismatches),
+        };
+        TestReport { name: test.name.clone(), line: test.line, duration: since.elapsed(), outcome }
+    }
 }
 
 fn mismatches(chains: &Chains, test: &TestCase) -> Vec<Mismatch> {
@@ -100,7 +104,11 @@ fn run_stages<'a>(
     let mut feeds: BTreeMap<&str, Vec<Step>> = BTreeMap::new();
     let mut runs = BTreeMap::new();
     for stage in in_order(chains, first, found) {
-        let steps = if stage.name() == first.name() { steps(test) } else { feeds.remove(stage.name()).unwrap_or_default() };
+        let steps = if stage.name() == first.name() {
+            steps(test)
+        } else {
+            feeds.remove(stage.name()).unwrap_or_default()
+        };
         if steps.len() > INPUTS_MAX {
             let message = format!("it would be given {} records, and {INPUTS_MAX} are the most", steps.len());
             found.push(Mismatch::NotRun { stage: stage.name().to_owned(), message });
@@ -119,9 +127,8 @@ fn run_stages<'a>(
 
 /// The stage and all that are downstream of it, each behind everything that it reads from.
 fn in_order<'a>(chains: &'a Chains, first: &'a StagePlan, found: &mut Vec<Mismatch>) -> Vec<&'a StagePlan> {
-    let reads = |reader: &StagePlan, writer: &StagePlan| {
-        writer.outlets().any(|(_, topic)| topic == reader.source())
-    };
+    let reads =
+        |reader: &StagePlan, writer: &StagePlan| writer.outlets().any(|(_, topic)| topic == reader.source());
     let mut reached = BTreeSet::from([first.name()]);
     let mut to_see = vec![first];
     while let Some(writer) = to_see.pop() {
@@ -179,7 +186,10 @@ fn handed_on(steps: &[Step], taken: &[Taken], outlet: Outlet) -> Vec<Step> {
         };
         handed.extend(records.iter().map(|record| {
             let (key, value) = (record.key.clone(), record.value.clone());
-            Step { record: SourceRecord { key, value, timestamp: step.record.timestamp }, kind: StepKind::Record }
+            Step {
+                record: SourceRecord { key, value, timestamp: step.record.timestamp },
+                kind: StepKind::Record,
+            }
         }));
         if step.kind != StepKind::Record {
             handed.push(Step { record: step.record.clone(), kind: StepKind::TickIfAwaited });

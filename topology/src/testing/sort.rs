@@ -29,7 +29,10 @@ pub(super) fn returned(records: &[Record]) -> Vec<ChainRecord> {
     let bytes = |data: &[u8]| Bytes::copy_from_slice(data);
     records
         .iter()
-        .map(|record| ChainRecord { key: record.key.as_ref().map(|key| bytes(key)), value: bytes(&record.value) })
+        .map(|record| ChainRecord {
+            key: record.key.as_ref().map(|key| bytes(key)),
+            value: bytes(&record.value),
+        })
         .collect()
 }
 

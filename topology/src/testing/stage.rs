@@ -124,7 +124,9 @@ impl StagePlan {
         let answers: Vec<&Taken> = given.iter().map(|(step, _)| &run.taken[*step]).collect();
         let records: Vec<SourceRecord> = given.iter().map(|(_, record)| record.clone()).collect();
         let mut found = Vec::new();
-        for disturbed in [self.in_one_batch(host, &records, &answers), self.with_restarts(host, &records, &answers)] {
+        for disturbed in
+            [self.in_one_batch(host, &records, &answers), self.with_restarts(host, &records, &answers)]
+        {
             match disturbed {
                 Ok(mismatches) => found.extend(mismatches),
                 Err(message) => found.push(self.failed(message)),
@@ -158,7 +160,8 @@ impl StagePlan {
                 .map_err(|message| format!("with input {}: {message}", number + 1))?;
             watch.take(&records);
             let sorted = sort(records);
-            bytes += sorted.results.iter().chain(&sorted.letters).map(|record| record.value.len()).sum::<usize>();
+            bytes +=
+                sorted.results.iter().chain(&sorted.letters).map(|record| record.value.len()).sum::<usize>();
             if bytes > OUTPUT_BYTES_MAX {
                 return Err(format!(
                     "with input {}: it has given {bytes} bytes, and {OUTPUT_BYTES_MAX} are the most in a test",
@@ -244,7 +247,8 @@ impl StagePlan {
         let mut chain = self.open_with(host, checkpoint, false).map_err(|error| context(&error))?;
         let mut disturbed = Vec::with_capacity(records.len() - from);
         for (number, record) in records.iter().enumerate().skip(from) {
-            let records = call(&mut chain, number, std::slice::from_ref(record)).map_err(|error| context(&error))?;
+            let records =
+                call(&mut chain, number, std::slice::from_ref(record)).map_err(|error| context(&error))?;
             disturbed.push(taken(sort(records)));
         }
         let disturbance = Disturbance::Restart { offset: checkpoint.offset };
@@ -283,8 +287,10 @@ fn flat<'a>(taken: impl IntoIterator<Item = &'a Taken>, outlet: Outlet) -> Vec<&
 
 /// Numbers of records after which a stage is started again: spread evenly, never before the first nor after the last one.
 fn restart_places(records: usize) -> Vec<usize> {
-    let mut places: Vec<usize> =
-        (1..=RESTARTS_MAX).map(|place| records * place / (RESTARTS_MAX + 1)).filter(|place| *place > 0).collect();
+    let mut places: Vec<usize> = (1..=RESTARTS_MAX)
+        .map(|place| records * place / (RESTARTS_MAX + 1))
+        .filter(|place| *place > 0)
+        .collect();
     places.dedup();
     places
 }

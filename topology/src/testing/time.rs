@@ -19,9 +19,11 @@ pub(crate) fn resolve(value: &Value) -> Value {
     match value {
         Value::String(text) => parse(text).map_or_else(|| value.clone(), Value::from),
         Value::Array(items) => items.iter().map(resolve).collect(),
-        Value::Object(fields) => {
-            fields.iter().map(|(name, field)| (name.clone(), resolve(field))).collect::<serde_json::Map<_, _>>().into()
-        }
+        Value::Object(fields) => fields
+            .iter()
+            .map(|(name, field)| (name.clone(), resolve(field)))
+            .collect::<serde_json::Map<_, _>>()
+            .into(),
         Value::Null | Value::Bool(_) | Value::Number(_) => value.clone(),
     }
 }
@@ -49,7 +51,8 @@ mod tests {
 
     #[test]
     fn texts_become_times_wherever_they_stand_and_nothing_else_does() {
-        let value = json!({"at": "@10s", "all": ["@0ms", "@", "@soon", "a@1s"], "in": {"end": "@1m"}, "n": 3});
+        let value =
+            json!({"at": "@10s", "all": ["@0ms", "@", "@soon", "a@1s"], "in": {"end": "@1m"}, "n": 3});
         let resolved = resolve(&value);
         assert_eq!(resolved["at"], json!(TEST_EPOCH_MS + 10_000));
         assert_eq!(resolved["all"], json!([TEST_EPOCH_MS, "@", "@soon", "a@1s"]));
@@ -59,7 +62,9 @@ mod tests {
     #[test]
     fn times_are_shown_in_the_largest_unit_that_fits() {
         let after = |ms| shown(TEST_EPOCH_MS + ms);
-        for (ms, text) in [(0, "@0s"), (1_500, "@1500ms"), (10_000, "@10s"), (90_000, "@90s"), (7_200_000, "@2h")] {
+        for (ms, text) in
+            [(0, "@0s"), (1_500, "@1500ms"), (10_000, "@10s"), (90_000, "@90s"), (7_200_000, "@2h")]
+        {
             assert_eq!(after(ms).as_deref(), Some(text));
         }
         assert_eq!((after(-1), after(SHOWN_MS), shown(i64::MIN)), (None, None, None));

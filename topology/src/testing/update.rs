@@ -118,7 +118,10 @@ tests:
         let letters = expectation(text, "[{", "]", vec![named(&["reason"])]);
         let letter = |reason: &str| ActualRecord { key: None, ..actual(json!({"reason": reason, "seq": 1})) };
         // In any order.
-        let lists = [(&letters, vec![letter("malformed"), letter("late")]), (&empty, vec![actual(json!({"total": 1}))])];
+        let lists = [
+            (&letters, vec![letter("malformed"), letter("late")]),
+            (&empty, vec![actual(json!({"total": 1}))]),
+        ];
         assert_eq!(
             update(text, &lists),
             "\
@@ -145,6 +148,9 @@ b: 1
         let text = "results:\n- value: \"{}\"\n";
         let record = ExpectedRecord { key: None, value: Some(ExpectedValue::Text("{}".to_owned())) };
         let list = expectation(text, "-", "\"{}\"", vec![record]);
-        assert_eq!(update(text, &[(&list, vec![actual(json!({"a": 1}))])]), "results:\n- { value: \"{\\\"a\\\":1}\" }\n");
+        assert_eq!(
+            update(text, &[(&list, vec![actual(json!({"a": 1}))])]),
+            "results:\n- { value: \"{\\\"a\\\":1}\" }\n"
+        );
     }
 }
