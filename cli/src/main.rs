@@ -12,6 +12,7 @@ mod reset;
 mod run;
 mod say;
 mod signals;
+mod testing;
 
 use std::process::ExitCode;
 

@@ -17,11 +17,17 @@ use crate::modules::Builtin;
 
 /// Reads and checks a topology file.
 pub(crate) fn topology(file: &Path) -> Result<Topology, Failure> {
+    topology_and_text(file).map(|(topology, _)| topology)
+}
+
+/// The same, with the text that it was read from.
+pub(crate) fn topology_and_text(file: &Path) -> Result<(Topology, String), Failure> {
     let name = file.display().to_string();
     let text = std::fs::read_to_string(file).map_err(|error| {
         Failure::Invalid(format!("failed to read the topology {name}: {error}; name another with --topology"))
     })?;
-    Topology::parse(&name, &text).map_err(|error| Failure::Topology(Box::new(error)))
+    let topology = Topology::parse(&name, &text).map_err(|error| Failure::Topology(Box::new(error)))?;
+    Ok((topology, text))
 }
 
 /// Starts the embedded broker.

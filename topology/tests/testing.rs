@@ -400,16 +400,3 @@ fn chains_that_do_not_open_are_told_with_their_place() {
     let missing = problems(SMALL, &|_: &str| None::<Cow<'static, [u8]>>);
     assert_eq!(missing[0].message, "failed to find the builtin SmartModule \"small\"");
 }
-
-#[test]
-fn timing() {
-    let since = std::time::Instant::now();
-    let runner = runner(REACTIONS, &shipped);
-    eprintln!("compiled and checked in {:?}", since.elapsed());
-    let since = std::time::Instant::now();
-    let test = reactions(become_three());
-    for _ in 0..10 {
-        run(&runner, &test);
-    }
-    eprintln!("ten tests in {:?}", since.elapsed());
-}

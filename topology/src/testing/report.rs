@@ -130,19 +130,17 @@ pub fn render(mismatch: &Mismatch, file: &str, colour: bool) -> String {
         Mismatch::Records { expectation, actual } => {
             let Expectation { stage, outlet, records, line, .. } = expectation;
             let (expected, came) = (records.len(), actual.len());
-            let outlet = outlet.name();
             let _ = writeln!(text, "{outlet} of {stage}: {expected} expected, {came} came ({file}:{line})");
             lines(&mut text, difference(records, actual), colour);
         }
         Mismatch::NotSilent { stage, outlet, actual } => {
-            let _ = writeln!(text, "{} of {stage}: none expected, {} came", outlet.name(), actual.len());
+            let _ = writeln!(text, "{} of {stage}: none expected, {} came", outlet, actual.len());
             lines(&mut text, difference(&[], actual), colour);
         }
         Mismatch::NotRun { stage, message } => {
             let _ = writeln!(text, "stage {stage} was not run: {message}");
         }
         Mismatch::Unstable { stage, outlet, disturbance, calm, disturbed } => {
-            let outlet = outlet.name();
             let _ = match disturbance {
                 Disturbance::OneBatch => writeln!(
                     text,
@@ -176,12 +174,12 @@ pub fn render(mismatch: &Mismatch, file: &str, colour: bool) -> String {
     text
 }
 
-impl Outlet {
-    fn name(self) -> &'static str {
-        match self {
+impl std::fmt::Display for Outlet {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str(match self {
             Self::Results => "results",
             Self::DeadLetters => "dead letters",
-        }
+        })
     }
 }
 
