@@ -7,6 +7,9 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use ovation_topology::Partitions;
 
+use crate::testing::TestArgs;
+use crate::topology::{DescribeArgs, PlanArgs, ValidateArgs};
+
 const AFTER: &str = "\
 Every option can come from a flag, from an environment variable (OVATION_HTTP for --http), or from a TOML file
 given by --config (http = \"127.0.0.1:8080\"), in that order.
@@ -58,13 +61,32 @@ pub(crate) enum Command {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum TopologyCommand {
-    /// Create the SmartModules and topics of a topology where they are missing.
-    Apply(ApplyArgs),
+    /// Say everything that is wrong with a topology file, with its place. Exit codes: 0 nothing, 2 something.
+    ///
+    /// An editor says it while you type, if the file's first line names the schema that `ovation topology schema` prints:
+    /// # yaml-language-server: $schema=topology.schema.json
+    Validate(ValidateArgs),
+    /// Say what apply would create, change, keep or refuse. Changes nothing. Exit codes: 0 it can be done, 2 it cannot.
+    Plan(PlanArgs),
+    /// Create the SmartModules, topics and table formats of a topology where they are missing.
+    ///
+    /// Keeps what fits, adds partitions to topics that have fewer, and does nothing at all if something is in the way. Never
+    /// deletes a topic.
+    Apply(PlanArgs),
+    /// Say what a topology consists of: stages, topics, SmartModules with their versions, windows.
+    Describe(DescribeArgs),
+    /// Run the tests that a topology file brings, with its real SmartModules and no broker.
+    ///
+    /// Shows what came beside what was expected. Every stage is run with one record a batch, with all in one batch and with
+    /// restarts, which must not make a difference. Exit codes: 0 all passed, 1 one failed, 2 the file cannot work.
+    Test(TestArgs),
     /// Begin a new epoch: forget a stage's state and count again. Says what it would do, and does it with --yes.
     ///
     /// The way out where a stage has stopped because its settings have changed or its source has lost records. What is
     /// stored stays; readers take the newer epoch. Engines that run go on with it by themselves.
     Reset(ResetArgs),
+    /// Print the JSON Schema of topology files, for editors.
+    Schema,
 }
 
 #[derive(Debug, Args)]
@@ -159,14 +181,6 @@ pub(crate) struct EngineArgs {
     /// Address that serves /healthz, /readyz and /metrics; off by default.
     #[arg(long, env = "OVATION_STATUS", value_name = "ADDRESS")]
     pub(crate) status: Option<SocketAddr>,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct ApplyArgs {
-    #[command(flatten)]
-    pub(crate) cluster: ClusterArgs,
-    #[command(flatten)]
-    pub(crate) topology: TopologyArgs,
 }
 
 #[derive(Debug, Args)]

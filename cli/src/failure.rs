@@ -20,6 +20,9 @@ pub(crate) enum Failure {
     /// A part failed.
     #[error("failed to {0}")]
     Part(String),
+    /// Something cannot be used as it is; what and why has been said.
+    #[error("something there can be neither used nor changed")]
+    Refused,
     /// A check did not pass; what was found has been said.
     #[error("a difference was found")]
     Difference,
@@ -51,6 +54,7 @@ impl Failure {
                 eprintln!("ovation: {self}");
                 ExitCode::FAILURE
             }
+            Self::Refused => ExitCode::from(2),
             Self::Difference => ExitCode::FAILURE,
         }
     }

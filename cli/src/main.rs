@@ -13,6 +13,7 @@ mod run;
 mod say;
 mod signals;
 mod testing;
+mod topology;
 
 use std::process::ExitCode;
 

@@ -12,4 +12,8 @@ impl Modules for Builtin {
     fn wasm(&self, builtin: &str) -> Option<Cow<'_, [u8]>> {
         ovation_wasm::builtin(builtin).map(Cow::Borrowed)
     }
+
+    fn names(&self) -> Vec<String> {
+        ovation_wasm::BUILTINS.iter().map(|name| (*name).to_owned()).collect()
+    }
 }

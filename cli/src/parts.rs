@@ -6,7 +6,7 @@ use std::path::Path;
 use ovation_broker::Broker;
 use ovation_client::Cluster;
 use ovation_gateway::{Config, Hooks};
-use ovation_topology::{Engine, EngineOptions, Topology};
+use ovation_topology::{ApplyError, Change, Engine, EngineOptions, Topology};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -17,17 +17,16 @@ use crate::modules::Builtin;
 
 /// Reads and checks a topology file.
 pub(crate) fn topology(file: &Path) -> Result<Topology, Failure> {
-    topology_and_text(file).map(|(topology, _)| topology)
+    Ok(crate::topology::check(file)?.topology)
 }
 
-/// The same, with the text that it was read from.
-pub(crate) fn topology_and_text(file: &Path) -> Result<(Topology, String), Failure> {
+/// A topology file's name for messages, and what is in it.
+pub(crate) fn topology_text(file: &Path) -> Result<(String, String), Failure> {
     let name = file.display().to_string();
     let text = std::fs::read_to_string(file).map_err(|error| {
         Failure::Invalid(format!("failed to read the topology {name}: {error}; name another with --topology"))
     })?;
-    let topology = Topology::parse(&name, &text).map_err(|error| Failure::Topology(Box::new(error)))?;
-    Ok((topology, text))
+    Ok((name, text))
 }
 
 /// Starts the embedded broker.
@@ -53,13 +52,16 @@ pub(crate) fn error_text(text: &str) -> String {
 }
 
 /// Makes the broker look like the topology.
-pub(crate) async fn apply(
-    cluster: &Cluster,
-    topology: &Topology,
-) -> Result<ovation_topology::Applied, Failure> {
-    ovation_topology::apply(cluster, topology, &Builtin)
-        .await
-        .map_err(|error| Failure::Part(error_text(&error.to_string())))
+pub(crate) async fn apply(cluster: &Cluster, topology: &Topology) -> Result<Vec<Change>, Failure> {
+    ovation_topology::apply(cluster, topology, &Builtin).await.map_err(apply_failure)
+}
+
+/// Why a topology cannot be had on a cluster.
+pub(crate) fn apply_failure(error: ApplyError) -> Failure {
+    match error {
+        ApplyError::Refused(_) => Failure::Invalid(error.to_string()),
+        _ => Failure::Part(error_text(&error.to_string())),
+    }
 }
 
 /// Binds the address of the page.

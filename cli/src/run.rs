@@ -6,13 +6,13 @@ use std::time::Duration;
 use ovation_broker::Broker;
 use ovation_client::Cluster;
 use ovation_gateway::{Hooks, Part};
-use ovation_topology::{Applied, Engine, EngineOptions, TaskState};
+use ovation_topology::{Action, Change, Engine, EngineOptions, Kind, TaskState};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use crate::args::{ApplyArgs, BrokerArgs, EngineArgs, GatewayArgs, RunArgs, TopologyCommand};
+use crate::args::{BrokerArgs, EngineArgs, GatewayArgs, RunArgs, TopologyCommand};
 use crate::failure::Failure;
-use crate::{metrics, parts, reset, say, signals};
+use crate::{metrics, parts, reset, say, signals, testing};
 
 /// How long a start waits for its stages before it says that they are still behind.
 const READY_WAIT: Duration = Duration::from_secs(30);
@@ -119,19 +119,17 @@ pub(crate) async fn engine(args: EngineArgs) -> Result<(), Failure> {
 /// `ovation topology …`.
 pub(crate) async fn topology(command: TopologyCommand) -> Result<(), Failure> {
     match command {
-        TopologyCommand::Apply(args) => apply(args).await,
+        TopologyCommand::Validate(args) => crate::topology::validate(args).await,
+        TopologyCommand::Plan(args) => crate::topology::plan(args).await,
+        TopologyCommand::Apply(args) => crate::topology::apply(args).await,
+        TopologyCommand::Describe(args) => crate::topology::describe(args).await,
+        TopologyCommand::Test(args) => testing::test(&args),
         TopologyCommand::Reset(args) => reset::reset(args).await,
+        TopologyCommand::Schema => {
+            crate::topology::schema();
+            Ok(())
+        }
     }
-}
-
-/// `ovation topology apply`.
-async fn apply(args: ApplyArgs) -> Result<(), Failure> {
-    let topology = parts::topology(&args.topology.topology)?;
-    let cluster = Cluster::new(&args.cluster.cluster);
-    parts::reachable(&cluster).await?;
-    let applied = parts::apply(&cluster, &topology).await?;
-    say_applied(&topology.name, &applied);
-    Ok(())
 }
 
 fn say_broker(broker: Option<&Broker>, cluster: &Cluster) {
@@ -143,15 +141,22 @@ fn say_broker(broker: Option<&Broker>, cluster: &Cluster) {
     }
 }
 
-fn say_applied(name: &str, applied: &Applied) {
-    let created = |names: &[String]| {
+fn say_applied(name: &str, changes: &[Change]) {
+    let made = |kind: Kind| {
+        let made = changes.iter().filter(|change| change.kind == kind && change.action != Action::Keep);
+        let names: Vec<&str> = made.map(|change| change.name.as_str()).collect();
         if names.is_empty() { "none new".to_owned() } else { format!("new: {}", names.join(", ")) }
     };
     say::line(format_args!(
         "topology  {name}: topics {}; SmartModules {}",
-        created(&applied.topics_created),
-        created(&applied.modules_created)
+        made(Kind::Topic),
+        made(Kind::SmartModule)
     ));
+    for change in changes {
+        if let Some(note) = &change.note {
+            say::line(format_args!("topology  {} {} {note}", change.kind, change.name));
+        }
+    }
 }
 
 /// What the engine adds to health and metrics.

@@ -32,3 +32,18 @@ pub(crate) fn start_logging(filter: Option<&str>) {
         .with_ansi(std::io::stderr().is_terminal())
         .init();
 }
+
+/// Colours, as a terminal is told of them.
+pub(crate) const PLAIN: &str = "";
+pub(crate) const RED: &str = "\u{1b}[31m";
+pub(crate) const GREEN: &str = "\u{1b}[32m";
+pub(crate) const YELLOW: &str = "\u{1b}[33m";
+
+/// The text in a colour, if standard output is a terminal and nobody asked for none (NO_COLOR).
+pub(crate) fn coloured(colour: &str, text: &str) -> String {
+    let is_wanted = std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
+    if colour.is_empty() || !is_wanted || !std::io::stdout().is_terminal() {
+        return text.to_owned();
+    }
+    format!("{colour}{text}\u{1b}[0m")
+}

@@ -1,11 +1,14 @@
 use std::time::Duration;
 
+use fluvio_protocol::api::Request;
 use fluvio_protocol::{Decoder, Encoder};
 use fluvio_sc_schema::objects::{
-    CommonCreateRequest, CreateRequest, ListFilter, ListRequest, ListResponse, Metadata,
-    ObjectApiCreateRequest, ObjectApiListRequest,
+    CommonCreateRequest, CreateRequest, DeleteRequest, ListFilter, ListRequest, ListResponse, Metadata,
+    ObjectApiCreateRequest, ObjectApiDeleteRequest, ObjectApiListRequest, ObjectApiUpdateRequest, UpdateRequest,
 };
-use fluvio_sc_schema::{AdminSpec, CreatableAdminSpec, TryEncodableFrom};
+use fluvio_sc_schema::tableformat::TableFormatSpec;
+use fluvio_sc_schema::topic::{AddPartition, TopicSpec, UpdateTopicAction};
+use fluvio_sc_schema::{AdminSpec, CreatableAdminSpec, Status, TryEncodableFrom};
 use tracing::debug;
 
 use crate::cluster::Cluster;
@@ -79,15 +82,41 @@ impl Admin {
     where
         S: CreatableAdminSpec + Sync + Send,
     {
-        let what = format!("create {} {name:?}", S::LABEL);
-        let refused = |reason: String| Error::Refused { what: what.clone(), reason };
-        let link = self.link().await?;
-        let version = link.socket().lookup_version::<ObjectApiCreateRequest>();
-        let version = version.ok_or_else(|| refused(unknown(&link)))?;
         let common = CommonCreateRequest { name: name.to_owned(), ..Default::default() };
-        let request = ObjectApiCreateRequest::try_encode_from(CreateRequest::new(common, spec), version)
-            .map_err(|error| refused(error.to_string()))?;
-        let status = link.ask(&what, self.cluster.deadline_to_answer(), request).await?;
+        let what = format!("create {} {name:?}", S::LABEL);
+        self.change::<ObjectApiCreateRequest, _>(&what, CreateRequest::new(common, spec)).await
+    }
+
+    /// Adds partitions to a topic. They cannot be taken away again.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Unreachable`], [`Error::Deadline`] or [`Error::Refused`].
+    pub async fn add_partitions(&self, topic: &str, count: u32) -> Result<(), Error> {
+        let action = UpdateTopicAction::AddPartition(AddPartition { count });
+        let update = UpdateRequest::<TopicSpec>::new(topic.to_owned(), action);
+        self.change::<ObjectApiUpdateRequest, _>(&format!("add partitions to topic {topic:?}"), update).await
+    }
+
+    /// Deletes a table format, which holds no data.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Unreachable`], [`Error::Deadline`] or [`Error::Refused`].
+    pub async fn delete_table_format(&self, name: &str) -> Result<(), Error> {
+        let delete = DeleteRequest::<TableFormatSpec>::new(name.to_owned());
+        self.change::<ObjectApiDeleteRequest, _>(&format!("delete table format {name:?}"), delete).await
+    }
+
+    async fn change<R, C>(&self, what: &str, change: C) -> Result<(), Error>
+    where
+        R: Request<Response = Status> + TryEncodableFrom<C> + Send + Sync,
+    {
+        let refused = |reason: String| Error::Refused { what: what.to_owned(), reason };
+        let link = self.link().await?;
+        let version = link.socket().lookup_version::<R>().ok_or_else(|| refused(unknown(&link)))?;
+        let request = R::try_encode_from(change, version).map_err(|error| refused(error.to_string()))?;
+        let status = link.ask(what, self.cluster.deadline_to_answer(), request).await?;
         status.as_result().map_err(|error| refused(error.to_string()))
     }
 

@@ -1,207 +1,352 @@
-//! The YAML as it is written, with the place of everything that can be wrong.
+//! The YAML as it is written, with the place of everything that can be wrong. Each type is at once what is read, what is
+//! refused as unknown, and a part of the JSON Schema: they cannot differ.
 
-use std::fmt;
-use std::marker::PhantomData;
+use std::borrow::Cow;
 
-use serde::de::value::MapAccessDeserializer;
-use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
-use serde_saphyr::Spanned;
+use schemars::{JsonSchema, Schema, SchemaGenerator};
 
-/// A mapping from names to things, in the order of the file.
-pub(crate) struct Entries<T>(pub(crate) Vec<(Spanned<String>, T)>);
+use crate::read::{Any, At, Entries, Number, Plain, Read, Reader};
+use crate::yaml::{Kind, Node};
 
-impl<T> Default for Entries<T> {
-    fn default() -> Self {
-        Self(Vec::new())
-    }
-}
-
-impl<'de, T: Deserialize<'de>> Deserialize<'de> for Entries<T> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct EntriesVisitor<T>(PhantomData<T>);
-
-        impl<'de, T: Deserialize<'de>> Visitor<'de> for EntriesVisitor<T> {
-            type Value = Entries<T>;
-
-            fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-                formatter.write_str("a mapping from names to their settings")
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-                let mut entries = Vec::new();
-                while let Some(entry) = map.next_entry()? {
-                    entries.push(entry);
-                }
-                Ok(Entries(entries))
-            }
+/// A mapping with known keys. A required key that is missing is a problem, and its field is `None` all the same, so that
+/// what stands beside it is still looked at.
+macro_rules! document {
+    (
+        $(#[$about:meta])*
+        $name:ident, $expected:literal {
+            $( $(#[$field_about:meta])* $kind:ident $key:literal $field:ident: $type:ty, )*
+        }
+    ) => {
+        $(#[$about])*
+        #[derive(Debug, JsonSchema)]
+        #[schemars(deny_unknown_fields)]
+        pub(crate) struct $name {
+            $( $(#[$field_about])* #[schemars(rename = $key)] pub(crate) $field: document!(@type $kind $type), )*
         }
 
-        deserializer.deserialize_map(EntriesVisitor(PhantomData))
-    }
-}
-
-/// A parameter's value: text, a number or a truth value, all of which reach a SmartModule as text.
-pub(crate) struct Scalar(pub(crate) String);
-
-impl<'de> Deserialize<'de> for Scalar {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct ScalarVisitor;
-
-        impl Visitor<'_> for ScalarVisitor {
-            type Value = Scalar;
-
-            fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-                formatter.write_str("text, a number, true or false")
-            }
-
-            fn visit_str<E>(self, text: &str) -> Result<Scalar, E> {
-                Ok(Scalar(text.to_owned()))
-            }
-
-            fn visit_bool<E>(self, value: bool) -> Result<Scalar, E> {
-                Ok(Scalar(value.to_string()))
-            }
-
-            fn visit_i64<E>(self, value: i64) -> Result<Scalar, E> {
-                Ok(Scalar(value.to_string()))
-            }
-
-            fn visit_u64<E>(self, value: u64) -> Result<Scalar, E> {
-                Ok(Scalar(value.to_string()))
-            }
-
-            fn visit_f64<E>(self, value: f64) -> Result<Scalar, E> {
-                Ok(Scalar(value.to_string()))
+        impl Read for $name {
+            fn read(node: &Node, reader: &mut Reader<'_>) -> Option<Self> {
+                let mut fields = reader.fields(node, $expected)?;
+                let read = Self { $( $field: fields.$kind::<$type>($key, reader).into(), )* };
+                fields.finish(reader);
+                Some(read)
             }
         }
+    };
+    (@type required $type:ty) => { Needed<$type> };
+    (@type optional $type:ty) => { Option<$type> };
+}
 
-        deserializer.deserialize_any(ScalarVisitor)
+/// What has to be there; `None` where a problem says that it is not.
+#[derive(Debug)]
+pub(crate) struct Needed<T>(pub(crate) Option<T>);
+
+impl<T> From<Option<T>> for Needed<T> {
+    fn from(value: Option<T>) -> Self {
+        Self(value)
     }
 }
 
-#[derive(serde::Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct Document {
-    pub(crate) name: Spanned<String>,
-    pub(crate) topics: Entries<TopicDoc>,
-    #[serde(default)]
-    pub(crate) smartmodules: Entries<Spanned<ModuleDoc>>,
-    pub(crate) stages: Entries<Spanned<StageDoc>>,
+impl<T: JsonSchema> JsonSchema for Needed<T> {
+    fn inline_schema() -> bool {
+        T::inline_schema()
+    }
+    fn schema_name() -> Cow<'static, str> {
+        T::schema_name()
+    }
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        T::json_schema(generator)
+    }
 }
 
-#[derive(serde::Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct TopicDoc {
-    pub(crate) partitions: Spanned<u32>,
-    #[serde(default)]
-    pub(crate) retention: RetentionDoc,
-    #[serde(default)]
-    pub(crate) fence: bool,
+document! {
+    /// A topology: topics, SmartModules, and the stages that lead from topic to topic. The computing happens in the broker.
+    Document, "a topology with `name`, `topics` and `stages`" {
+        /// Name of the topology, for people.
+        required "name" name: At<String>,
+        /// Topics that have to be there, by name.
+        required "topics" topics: Entries<TopicDoc>,
+        /// SmartModules, by the name that `uses` refers to.
+        optional "smartmodules" smartmodules: Entries<At<ModuleDoc>>,
+        /// Stages, by name. A stage may read what another one writes.
+        required "stages" stages: Entries<At<StageDoc>>,
+        /// How `fluvio consume -O full-table --table-format NAME` shows records, by the format's name on the cluster.
+        optional "table-formats" table_formats: Entries<TableFormatDoc>,
+        /// Tests, by name: `ovation topology test` runs them on the real SmartModules, without a broker.
+        optional "tests" tests: Entries<At<TestDoc>>,
+    }
 }
 
-#[derive(Default, serde::Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct RetentionDoc {
-    pub(crate) time: Option<Spanned<String>>,
-    pub(crate) size: Option<Spanned<String>>,
+document! {
+    /// A topic.
+    TopicDoc, "a topic's settings, such as `{ partitions: 4 }`" {
+        /// Number of partitions. A stage writes partition n of its source to partition n of its sink.
+        required "partitions" partitions: At<Number>,
+        /// How long records are kept; the broker's defaults where nothing is said.
+        optional "retention" retention: RetentionDoc,
+        /// Whether the broker itself refuses what does not continue what is stored. Everything that a stage writes results or
+        /// dead letters to has to be fenced.
+        optional "fence" fence: bool,
+    }
 }
 
-#[derive(serde::Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct ModuleDoc {
-    pub(crate) builtin: Option<Spanned<String>>,
-    pub(crate) path: Option<Spanned<String>>,
+document! {
+    /// How long a topic keeps its records.
+    RetentionDoc, "`time`, `size` or both" {
+        /// Age at which records may go, such as `7d`.
+        optional "time" time: At<String>,
+        /// Size of a partition above which old records may go, such as `10GiB`.
+        optional "size" size: At<String>,
+    }
 }
 
-#[derive(serde::Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
-pub(crate) struct StageDoc {
-    pub(crate) source: Spanned<String>,
-    pub(crate) transforms: Vec<TransformDoc>,
-    pub(crate) sink: Spanned<String>,
-    pub(crate) dead_letter: Option<Spanned<String>>,
-    pub(crate) checkpoints: Option<Spanned<String>>,
+document! {
+    /// A SmartModule: one that ships with the program, or a file.
+    ModuleDoc, "a SmartModule's `builtin` or `path`" {
+        /// Name of a SmartModule that ships with the program, such as `ovation-window`.
+        optional "builtin" builtin: At<String>,
+        /// A `.wasm` file; a relative path begins at this file's folder.
+        optional "path" path: At<String>,
+        /// Name on the cluster, for people who use it from the command line. Without one the name holds a hash of the module's
+        /// bytes, so that two versions never meet under one name.
+        optional "name" name: At<String>,
+        /// Whether it keeps state of its own under the processor contract. One that counts in windows does anyway.
+        optional "stateful" stateful: bool,
+    }
 }
 
-#[derive(serde::Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct TransformDoc {
-    pub(crate) uses: Spanned<String>,
-    #[serde(default)]
-    pub(crate) with: Entries<Scalar>,
-    pub(crate) window: Option<Spanned<WindowDoc>>,
-    pub(crate) windows: Option<Spanned<Vec<Spanned<WindowDoc>>>>,
-    pub(crate) watermark: Option<Spanned<WatermarkDoc>>,
+document! {
+    /// A chain of SmartModules from a source topic to a sink topic.
+    StageDoc, "a stage with `source`, `transforms` and `sink`" {
+        /// Topic that is read.
+        required "source" source: At<String>,
+        /// SmartModules in order; the last one may hold state.
+        required "transforms" transforms: Vec<TransformDoc>,
+        /// Topic for results; belongs to this stage alone.
+        required "sink" sink: At<String>,
+        /// Topic for what was rejected or came too late; belongs to this stage alone.
+        optional "dead-letter" dead_letter: At<String>,
+        /// Topic for the state that a restart begins with. Several stages may share one.
+        optional "checkpoints" checkpoints: At<String>,
+    }
 }
 
-#[derive(serde::Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct WatermarkDoc {
-    pub(crate) idleness: Option<Spanned<String>>,
+document! {
+    /// A step of a stage.
+    TransformDoc, "a step such as `uses: NAME`" {
+        /// Name of a SmartModule under `smartmodules`. The same one may be used again with other parameters.
+        required "uses" uses: At<String>,
+        /// Parameters of the SmartModule. `${NAME}` and `${NAME:-default}` come from the environment.
+        optional "with" with: Entries<At<Plain>>,
+        /// The window that it counts in; only for the last step.
+        optional "window" window: At<WindowDoc>,
+        /// The windows that it counts in, if there are several.
+        optional "windows" windows: At<Vec<At<WindowDoc>>>,
+        /// How stream time follows the clock where traffic stops.
+        optional "watermark" watermark: At<WatermarkDoc>,
+    }
 }
 
-#[derive(serde::Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct WindowDoc {
-    pub(crate) name: Option<Spanned<String>>,
-    pub(crate) tumbling: Option<TumblingDoc>,
-    pub(crate) hopping: Option<HoppingDoc>,
-    pub(crate) session: Option<SessionDoc>,
-    pub(crate) grace: Option<Spanned<String>>,
-    pub(crate) emit: Option<Spanned<EmitDoc>>,
+document! {
+    /// How stream time follows the clock where traffic stops.
+    WatermarkDoc, "`{ idleness: 1s }`" {
+        /// After how much quiet the clock takes over, such as `1s`.
+        optional "idleness" idleness: At<String>,
+    }
 }
 
-#[derive(serde::Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct TumblingDoc {
-    pub(crate) size: Spanned<String>,
+document! {
+    /// A window: one of `tumbling`, `hopping` and `session`.
+    WindowDoc, "a window such as `tumbling: { size: 10s }`" {
+        /// Name, part of every result; made of the times if there is none.
+        optional "name" name: At<String>,
+        /// Windows side by side.
+        optional "tumbling" tumbling: TumblingDoc,
+        /// Overlapping windows.
+        optional "hopping" hopping: HoppingDoc,
+        /// Windows that last while records keep coming.
+        optional "session" session: SessionDoc,
+        /// How long after its end a window still takes records, in stream time.
+        optional "grace" grace: At<String>,
+        /// When results come.
+        optional "emit" emit: At<EmitDoc>,
+    }
 }
 
-#[derive(serde::Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct HoppingDoc {
-    pub(crate) size: Spanned<String>,
-    pub(crate) advance: Spanned<String>,
+document! {
+    /// Windows side by side.
+    TumblingDoc, "`{ size: 10s }`" {
+        /// Time that a window spans.
+        required "size" size: At<String>,
+    }
 }
 
-#[derive(serde::Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct SessionDoc {
-    pub(crate) gap: Spanned<String>,
+document! {
+    /// Overlapping windows.
+    HoppingDoc, "`{ size: 1m, advance: 10s }`" {
+        /// Time that a window spans.
+        required "size" size: At<String>,
+        /// Time from one window's start to the next one's.
+        required "advance" advance: At<String>,
+    }
+}
+
+document! {
+    /// Windows that last while records keep coming.
+    SessionDoc, "`{ gap: 30s }`" {
+        /// Quiet time that ends a session.
+        required "gap" gap: At<String>,
+    }
+}
+
+document! {
+    /// Least time between two updates.
+    IntervalDoc, "`{ every: 100ms }`" {
+        /// Least time between two updates of one window.
+        required "every" every: At<String>,
+    }
 }
 
 /// `update`, `close`, or `{ every: 100ms }`.
+#[derive(Debug)]
 pub(crate) enum EmitDoc {
     Named(String),
-    Every(Spanned<String>),
+    Every(Option<At<String>>),
 }
 
-impl<'de> Deserialize<'de> for EmitDoc {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct EmitVisitor;
-
-        impl<'de> Visitor<'de> for EmitVisitor {
-            type Value = EmitDoc;
-
-            fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-                formatter.write_str("`update`, `close`, or `{ every: 100ms }`")
-            }
-
-            fn visit_str<E>(self, text: &str) -> Result<EmitDoc, E> {
-                Ok(EmitDoc::Named(text.to_owned()))
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<EmitDoc, A::Error> {
-                #[derive(serde::Deserialize)]
-                #[serde(deny_unknown_fields)]
-                struct Interval {
-                    every: Spanned<String>,
-                }
-                let Interval { every } = Interval::deserialize(MapAccessDeserializer::new(map))?;
-                Ok(EmitDoc::Every(every))
+impl Read for EmitDoc {
+    fn read(node: &Node, reader: &mut Reader<'_>) -> Option<Self> {
+        match &node.kind {
+            Kind::Map(_) => IntervalDoc::read(node, reader).map(|interval| EmitDoc::Every(interval.every.0)),
+            Kind::Scalar(_) => String::read(node, reader).map(EmitDoc::Named),
+            _ => {
+                reader.unexpected(node, "`update`, `close`, or `{ every: 100ms }`");
+                None
             }
         }
-
-        deserializer.deserialize_any(EmitVisitor)
     }
+}
+
+impl JsonSchema for EmitDoc {
+    fn inline_schema() -> bool {
+        true
+    }
+    fn schema_name() -> Cow<'static, str> {
+        "EmitDoc".into()
+    }
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        let interval = generator.subschema_for::<IntervalDoc>();
+        schemars::json_schema!({
+            "description": "`update`: running results and a final; `close`: the final alone; `{ every: 100ms }`: running results at this pace.",
+            "anyOf": [{ "enum": ["update", "close"] }, { "type": "string", "pattern": r"\$\{.+\}" }, interval]
+        })
+    }
+}
+
+document! {
+    /// How `fluvio consume` shows records as a table.
+    TableFormatDoc, "a table format with `columns`" {
+        /// Columns from left to right.
+        required "columns" columns: At<Vec<ColumnDoc>>,
+    }
+}
+
+document! {
+    /// A column.
+    ColumnDoc, "a column such as `{ key: room }`" {
+        /// Which field of the record it shows; dots lead into objects, as in `window.start`.
+        required "key" key: At<String>,
+        /// Its heading; the key if there is none.
+        optional "header" header: At<String>,
+        /// Whether a record with the same value here takes the row over.
+        optional "primary" primary: bool,
+    }
+}
+
+document! {
+    /// A test of a stage, on the real SmartModules and without a broker. Times count from the test's start; `"@10s"` anywhere in a
+    /// value is that time as a number of milliseconds.
+    TestDoc, "a test with `inputs` and what is expected" {
+        /// Stage under test; the only one if there is one. What it writes is read by the stages behind it.
+        optional "stage" stage: At<String>,
+        /// Records and ticks in order.
+        required "inputs" inputs: At<Vec<At<InputDoc>>>,
+        /// All results of the stage, in order; not looked at if absent.
+        optional "results" results: ExpectedDoc,
+        /// All dead letters of the stage, in order; not looked at if absent.
+        optional "dead-letters" dead_letters: ExpectedDoc,
+        /// What is expected of the stages behind it, by stage.
+        optional "downstream" downstream: Entries<OutcomeDoc>,
+        /// Stages that are to give neither results nor dead letters.
+        optional "no-output-from" no_output_from: Vec<At<String>>,
+        /// The same as `no-output-from`.
+        optional "no_output_from" no_output_from_snake: Vec<At<String>>,
+    }
+}
+
+document! {
+    /// What is expected of a stage.
+    OutcomeDoc, "`results`, `dead-letters` or both" {
+        /// All its results, in order.
+        optional "results" results: ExpectedDoc,
+        /// All its dead letters, in order.
+        optional "dead-letters" dead_letters: ExpectedDoc,
+    }
+}
+
+document! {
+    /// A record of the source, or a tick.
+    InputDoc, "a record such as `{ at: 1s, key: a, value: text }`, or `{ tick: 10s }`" {
+        /// Time of the record since the test's start; as before if absent.
+        optional "at" at: At<String>,
+        /// Key of the record.
+        optional "key" key: At<String>,
+        /// Value of the record: a text goes in as it is, everything else as JSON.
+        optional "value" value: Any,
+        /// Moves stream time to this time since the test's start.
+        optional "tick" tick: At<String>,
+    }
+}
+
+document! {
+    /// A record that is expected.
+    RecordDoc, "a record such as `{ key: a, value: { total: 3 } }`" {
+        /// Its key; not looked at if absent.
+        optional "key" key: At<String>,
+        /// Its value. Of a mapping only the fields that are given are looked at; a text has to be the whole value.
+        optional "value" value: Any,
+    }
+}
+
+/// A list of records, with its bytes in the file, so that it can be rewritten.
+#[derive(Debug)]
+pub(crate) struct ExpectedDoc {
+    pub(crate) node: Node,
+    pub(crate) records: Vec<RecordDoc>,
+}
+
+impl Read for ExpectedDoc {
+    fn read(node: &Node, reader: &mut Reader<'_>) -> Option<Self> {
+        let records = Vec::read(node, reader)?;
+        Some(Self { node: node.clone(), records })
+    }
+}
+
+impl JsonSchema for ExpectedDoc {
+    fn inline_schema() -> bool {
+        true
+    }
+    fn schema_name() -> Cow<'static, str> {
+        "ExpectedDoc".into()
+    }
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        Vec::<RecordDoc>::json_schema(generator)
+    }
+}
+
+/// The JSON Schema of a topology file, for editors.
+pub(crate) fn schema() -> serde_json::Value {
+    let mut schema = SchemaGenerator::default().into_root_schema_for::<Document>();
+    schema.insert("title".to_owned(), "Ovation topology".into());
+    schema.to_value()
 }

@@ -10,9 +10,11 @@
 
 mod apply;
 mod carry;
+mod changes;
 mod check;
 mod checkpoint;
 mod control;
+mod describe;
 mod document;
 mod engine;
 mod failure;
@@ -24,6 +26,7 @@ mod partitions;
 mod plan;
 mod problem;
 mod quantity;
+mod read;
 mod reset;
 mod restore;
 mod router;
@@ -33,16 +36,23 @@ mod status;
 mod task;
 pub mod testing;
 mod tick;
+mod yaml;
 
-pub use apply::{Applied, ApplyError, apply};
+pub use apply::{ApplyError, apply, apply_growing, plan_changes};
+pub use changes::{Action, Change, Kind};
 pub use control::{CHECKPOINT_KEY, PROGRESS_KEY, REJECT_KEY, RESYNC_KEY, TICK_KEY};
+pub use describe::{
+    Counter, Description, ModuleDescription, StageDescription, TopicDescription, TransformDescription,
+    WindowDescription, describe,
+};
 pub use engine::{Engine, EngineError, EngineOptions};
-pub use modules::{FENCE, ModuleError, Modules};
+pub use modules::{FENCE, ModuleError, Modules, NUMBER};
 pub use partitions::{Partitions, PartitionsError};
 pub use plan::config_hash;
 pub use problem::{Problem, SpecError};
 pub use reset::{PartitionReset, ResetError, ResetFrom, plan_reset, reset};
 pub use spec::{
-    Emit, ModuleSource, Retention, SmartModule, Stage, Topic, Topology, Transform, Window, WindowKind,
+    Checked, Column, Emit, ModuleSource, Retention, SmartModule, Stage, TableFormat, Topic, Topology,
+    Transform, Window, WindowKind,
 };
 pub use status::{StateSize, TaskRole, TaskState, TaskStatus};

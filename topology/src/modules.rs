@@ -10,10 +10,18 @@ use crate::spec::{ModuleSource, SmartModule, Topology};
 /// later (docs/fluvio.md 25).
 pub const FENCE: &str = "ovation-fence";
 
+/// The builtin that the engine puts at the end of a stage without state, so that its results are numbered like all others.
+pub const NUMBER: &str = "ovation-number";
+
 /// The SmartModules that ship with the program.
 pub trait Modules: Send + Sync {
     /// The WebAssembly of a builtin; `None` if there is none of that name.
     fn wasm(&self, builtin: &str) -> Option<Cow<'_, [u8]>>;
+
+    /// Names of the builtins, for whoever has mistyped one.
+    fn names(&self) -> Vec<String> {
+        Vec::new()
+    }
 }
 
 impl<F> Modules for F
@@ -64,11 +72,25 @@ pub(crate) fn resolve(
     topology: &Topology,
     modules: &dyn Modules,
 ) -> Result<BTreeMap<String, Resolved>, ModuleError> {
-    topology
-        .smartmodules
-        .iter()
-        .map(|module| Ok((module.name.clone(), resolve_one(module, modules)?)))
-        .collect()
+    let mut resolved = BTreeMap::new();
+    for module in &topology.smartmodules {
+        resolved.insert(module.name.clone(), resolve_one(module, modules)?);
+    }
+    if topology.stages.iter().any(|stage| !stage.is_stateful()) {
+        resolved.insert(NUMBER.to_owned(), resolve_builtin(NUMBER, modules)?);
+    }
+    Ok(resolved)
+}
+
+/// A builtin of the engine's own.
+pub(crate) fn resolve_builtin(name: &str, modules: &dyn Modules) -> Result<Resolved, ModuleError> {
+    let module = SmartModule {
+        name: name.to_owned(),
+        source: ModuleSource::Builtin(name.to_owned()),
+        published: None,
+        stateful: true,
+    };
+    resolve_one(&module, modules)
 }
 
 /// The fence's bytes, under its one name.
@@ -77,6 +99,7 @@ pub(crate) fn resolve_fence(modules: &dyn Modules) -> Result<Resolved, ModuleErr
     Ok(Resolved { cluster_name: FENCE.to_owned(), wasm: wasm.into_owned() })
 }
 
+/// The bytes of one SmartModule.
 pub(crate) fn resolve_one(module: &SmartModule, modules: &dyn Modules) -> Result<Resolved, ModuleError> {
     let (stem, wasm) = match &module.source {
         ModuleSource::Builtin(builtin) => {
@@ -89,7 +112,7 @@ pub(crate) fn resolve_one(module: &SmartModule, modules: &dyn Modules) -> Result
                 path: path.clone(),
                 reason,
             })?;
-            if !wasm.starts_with(b"\0asm") {
+            if !is_wasm(&wasm) {
                 return Err(ModuleError::NotWasm { name: module.name.clone(), path: path.clone() });
             }
             let stem = path.file_stem().and_then(|stem| stem.to_str()).unwrap_or(&module.name);
@@ -97,8 +120,14 @@ pub(crate) fn resolve_one(module: &SmartModule, modules: &dyn Modules) -> Result
         }
     };
     // docs/fluvio.md 18: creating a SmartModule under a name that exists replaces it in silence.
-    let cluster_name = format!("{stem}-{}", &hex_digest(&wasm)[..8]);
+    let hashed = || format!("{stem}-{}", &hex_digest(&wasm)[..8]);
+    let cluster_name = module.published.clone().unwrap_or_else(hashed);
     Ok(Resolved { cluster_name, wasm })
+}
+
+/// Whether these are the bytes of a WebAssembly module, by their first ones.
+pub(crate) fn is_wasm(bytes: &[u8]) -> bool {
+    bytes.starts_with(b"\0asm")
 }
 
 /// A file's name in the letters that Fluvio allows.

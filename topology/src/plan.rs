@@ -7,7 +7,7 @@ use ovation_client::ChainModule;
 use serde_json::json;
 
 use crate::checkpoint::Checkpoint;
-use crate::modules::{Resolved, hex_digest};
+use crate::modules::{NUMBER, Resolved, hex_digest};
 use crate::spec::{Stage, Topology};
 
 /// Time between two ticks, for a stage without windows of its own.
@@ -68,7 +68,9 @@ fn chain(stage: &Stage, modules: &BTreeMap<String, Resolved>) -> Vec<ChainModule
         .transforms
         .iter()
         .map(|transform| ChainModule { name: named(&transform.uses), params: transform.parameters() });
-    modules.collect()
+    // What holds no state has no numbers either: the engine's own module gives them.
+    let number = (!stage.is_stateful()).then(|| ChainModule { name: named(NUMBER), params: BTreeMap::new() });
+    modules.chain(number).collect()
 }
 
 /// Hash of what a stage's state depends on, as it stands in its checkpoints: the source, and every module with its parameters

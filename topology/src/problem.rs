@@ -1,6 +1,6 @@
 use std::fmt;
 
-use miette::{Diagnostic, NamedSource, SourceSpan};
+use miette::{Diagnostic, NamedSource, Severity, SourceSpan};
 use serde_saphyr::Location;
 
 /// What is wrong with a topology: every problem that was found, each with its place.
@@ -23,6 +23,8 @@ pub struct Problem {
     pub line: u64,
     /// Column, from 1, in characters.
     pub column: u64,
+    /// Whether the topology works all the same.
+    pub is_warning: bool,
     file: String,
     span: Option<SourceSpan>,
 }
@@ -51,18 +53,28 @@ impl Problem {
             help,
             line: place.map_or(0, |place| place.line()),
             column: place.map_or(0, |place| place.column()),
+            is_warning: false,
             file: file.to_owned(),
             span,
         }
+    }
+
+    pub(crate) fn warning(self) -> Self {
+        Self { is_warning: true, ..self }
     }
 }
 
 impl fmt::Display for SpecError {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let are_warnings = self.problems.iter().all(|problem| problem.is_warning);
         match self.problems.as_slice() {
+            [only] if are_warnings => write!(formatter, "the topology works, but: {only}"),
             [only] => write!(formatter, "failed to use the topology: {only}"),
             several => {
-                write!(formatter, "failed to use the topology: {} problems", several.len())?;
+                match are_warnings {
+                    true => write!(formatter, "the topology works, with {} warnings", several.len())?,
+                    false => write!(formatter, "failed to use the topology: {} problems", several.len())?,
+                }
                 several.iter().try_for_each(|problem| write!(formatter, "\n  {problem}"))
             }
         }
@@ -71,7 +83,15 @@ impl fmt::Display for SpecError {
 
 impl std::error::Error for SpecError {}
 
+fn severity(is_warning: bool) -> Option<Severity> {
+    Some(if is_warning { Severity::Warning } else { Severity::Error })
+}
+
 impl Diagnostic for SpecError {
+    fn severity(&self) -> Option<Severity> {
+        severity(self.problems.iter().all(|problem| problem.is_warning))
+    }
+
     fn source_code(&self) -> Option<&dyn miette::SourceCode> {
         Some(&self.source)
     }
@@ -112,6 +132,10 @@ impl fmt::Display for Problem {
 impl std::error::Error for Problem {}
 
 impl Diagnostic for Problem {
+    fn severity(&self) -> Option<Severity> {
+        severity(self.is_warning)
+    }
+
     fn labels(&self) -> Option<Box<dyn Iterator<Item = miette::LabeledSpan> + '_>> {
         let span = self.span?;
         Some(Box::new(std::iter::once(miette::LabeledSpan::at(span, "here"))))

@@ -21,6 +21,25 @@ pub(crate) fn parse_duration(text: &str) -> Option<Duration> {
     number.checked_mul(unit_ms).map(Duration::from_millis)
 }
 
+/// A duration in the largest unit that it is a whole number of.
+pub(crate) fn show_duration(duration: Duration) -> String {
+    let ms = duration.as_millis();
+    let units = [(86_400_000, "d"), (3_600_000, "h"), (60_000, "m"), (1_000, "s")];
+    match units.into_iter().find(|(unit, _)| ms > 0 && ms % unit == 0) {
+        Some((unit, name)) => format!("{}{name}", ms / unit),
+        None => format!("{ms}ms"),
+    }
+}
+
+/// A size in the largest unit that it is a whole number of.
+pub(crate) fn show_size(bytes: u64) -> String {
+    let units = [(1 << 40, "TiB"), (1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB")];
+    match units.into_iter().find(|(unit, _)| bytes > 0 && bytes % unit == 0) {
+        Some((unit, name)) => format!("{}{name}", bytes / unit),
+        None => format!("{bytes}B"),
+    }
+}
+
 /// `512MiB`, `10GB`: a whole number and a unit, in bytes. `None` for anything else.
 pub(crate) fn parse_size(text: &str) -> Option<u64> {
     let (number, unit) = split(text)?;
@@ -48,7 +67,7 @@ fn split(text: &str) -> Option<(u64, &str)> {
 
 #[cfg(test)]
 mod tests {
-    use super::{parse_duration, parse_size};
+    use super::{parse_duration, parse_size, show_duration, show_size};
     use std::time::Duration;
 
     #[test]
@@ -69,6 +88,16 @@ mod tests {
         assert_eq!(parse_size("10GB"), Some(10_000_000_000));
         for bad in ["", "512", "MiB", "1.5GiB", "10 mib", "99999999999TiB"] {
             assert_eq!(parse_size(bad), None, "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_shown_can_be_read_again() {
+        for text in ["0ms", "1ms", "1500ms", "90s", "36h", "7d"] {
+            assert_eq!(show_duration(parse_duration(text).expect(text)), text);
+        }
+        for text in ["1B", "1500B", "64KiB", "1025MiB", "3TiB"] {
+            assert_eq!(show_size(parse_size(text).expect(text)), text);
         }
     }
 }

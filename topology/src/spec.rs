@@ -4,11 +4,15 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use serde_saphyr::Location;
+
 use crate::check;
-use crate::problem::SpecError;
+use crate::modules::Modules;
+use crate::problem::{Problem, SpecError};
+use crate::testing::TestCase;
 
 /// A topology that was checked: topics, SmartModules, and the stages that lead from topic to topic.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Topology {
     /// Name, for people.
     pub name: String,
@@ -18,6 +22,74 @@ pub struct Topology {
     pub smartmodules: Vec<SmartModule>,
     /// Stages in the order of the file.
     pub stages: Vec<Stage>,
+    /// Table formats in the order of the file.
+    pub table_formats: Vec<TableFormat>,
+    /// Tests in the order of the file.
+    pub tests: Vec<TestCase>,
+}
+
+/// How a Fluvio client shows records as a table.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TableFormat {
+    /// Its name on the cluster.
+    pub name: String,
+    /// Columns from left to right.
+    pub columns: Vec<Column>,
+}
+
+/// A column of a table.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Column {
+    /// Which field of the record it shows; dots lead into objects.
+    pub key: String,
+    /// Its heading.
+    pub header: Option<String>,
+    /// Whether a record with the same value here takes the row over.
+    pub primary: bool,
+}
+
+/// A topology that holds together, with what its author may want to know.
+#[derive(Debug, Clone)]
+pub struct Checked {
+    /// The topology.
+    pub topology: Topology,
+    /// What works and is most likely not meant.
+    pub warnings: Option<SpecError>,
+    pub(crate) places: Places,
+    pub(crate) file: String,
+    pub(crate) text: String,
+}
+
+/// Where the steps of the stages stand in the file.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Places(BTreeMap<(String, usize), Location>);
+
+impl Places {
+    pub(crate) fn add(&mut self, stage: &str, transform: usize, place: Location) {
+        self.0.insert((stage.to_owned(), transform), place);
+    }
+}
+
+impl Checked {
+    /// What stands in the file.
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// What is wrong with steps of stages, by stage and number of the step, as an error that shows them in the file.
+    pub fn step_errors(
+        &self,
+        errors: impl IntoIterator<Item = (String, usize, String)>,
+    ) -> Option<SpecError> {
+        let problems: Vec<Problem> = errors
+            .into_iter()
+            .map(|(stage, step, message)| {
+                let place = self.places.0.get(&(stage, step)).copied();
+                Problem::new(&self.file, place, message, None)
+            })
+            .collect();
+        (!problems.is_empty()).then(|| SpecError::new(&self.file, &self.text, problems))
+    }
 }
 
 /// A topic that has to be there.
@@ -49,6 +121,10 @@ pub struct SmartModule {
     pub name: String,
     /// Where its bytes come from.
     pub source: ModuleSource,
+    /// Its name on the cluster, where the topology gives one; else the name holds a hash of the bytes.
+    pub published: Option<String>,
+    /// Whether it keeps state of its own, under the processor contract.
+    pub stateful: bool,
 }
 
 /// Where a SmartModule's bytes come from.
@@ -84,6 +160,8 @@ pub struct Transform {
     pub uses: String,
     /// Parameters, as text.
     pub with: BTreeMap<String, String>,
+    /// Whether it holds state between records: because it counts in windows, or says so.
+    pub stateful: bool,
     /// Windows, for a SmartModule that counts in windows.
     pub windows: Vec<Window>,
     /// How far stream time stays behind the clock where only ticks move it: how late the records of a source that is not
@@ -146,7 +224,21 @@ impl Topology {
     ///
     /// A [`SpecError`] with everything that is wrong and where, as far as it can be seen at once.
     pub fn parse(name: &str, text: &str) -> Result<Self, SpecError> {
-        check::parse(name, text)
+        check::check(name, text, &environment, None).map(|checked| checked.topology)
+    }
+
+    /// As [`parse`](Topology::parse), looks also whether the SmartModules are there, and keeps what is only doubtful.
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub fn check(name: &str, text: &str, modules: &dyn Modules) -> Result<Checked, SpecError> {
+        check::check(name, text, &environment, Some(modules))
+    }
+
+    /// The JSON Schema of the file, for editors.
+    pub fn schema() -> Value {
+        crate::document::schema()
     }
 
     /// The topic of that name.
@@ -161,8 +253,13 @@ impl Topology {
 }
 
 impl Stage {
-    /// Whether it holds state between records: its results are numbered, and have to be fenced.
+    /// Whether it holds state between records.
     pub fn is_stateful(&self) -> bool {
+        self.transforms.iter().any(|transform| transform.stateful)
+    }
+
+    /// Whether it counts in windows.
+    pub fn has_windows(&self) -> bool {
         self.transforms.iter().any(|transform| !transform.windows.is_empty())
     }
 
@@ -216,6 +313,11 @@ impl Transform {
         }
         parameters
     }
+}
+
+/// Where `${NAME}` in a topology finds its value.
+fn environment(name: &str) -> Option<String> {
+    std::env::var(name).ok()
 }
 
 fn ms(duration: Duration) -> u64 {

@@ -104,7 +104,7 @@ fn each_mistake_is_named_with_its_place() {
         (
             "counts:      { partitions: 2, fence: true }",
             "counts:      { partitions: 2 }",
-            "words.yaml:21:11: stage \"words\" counts in windows, so its sink \"counts\" has to be fenced",
+            "words.yaml:21:11: stage \"words\" numbers what it writes, so its sink \"counts\" has to be fenced",
         ),
         (
             "counts:      { partitions: 2, fence: true }",
@@ -126,7 +126,7 @@ fn each_mistake_is_named_with_its_place() {
         (
             "    checkpoints: checkpoints\n",
             "",
-            "words.yaml:11:3: stage \"words\" counts in windows, so it needs a topic for `checkpoints`",
+            "words.yaml:11:3: stage \"words\" needs a topic for `checkpoints`",
         ),
         (
             "size: 10s",
@@ -150,7 +150,7 @@ fn each_mistake_is_named_with_its_place() {
         ),
         ("case: keep", "ovation.stage: keep", "the parameter \"ovation.stage\" is set by the engine itself"),
         ("  lines: ", "  Lines: ", "\"Lines\" cannot be the name of a topic"),
-        ("    sink: counts\n", "", "words.yaml:22:5: the key \"sink\" is missing"),
+        ("    sink: counts\n", "", "words.yaml:12:5: the key \"sink\" is missing"),
         ("sink: counts", "sink: counts\n    sink: refused", "the key \"sink\" appears twice"),
         ("stages:\n", "stages: [\n", "words.yaml:"),
     ];

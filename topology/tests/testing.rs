@@ -85,14 +85,16 @@ const SMALL: &str = "
 name: small
 topics:
   lines:  { partitions: 1 }
-  counts: { partitions: 1 }
+  counts: { partitions: 1, fence: true }
+  saved:  { partitions: 1 }
 smartmodules:
-  small: { builtin: small }
+  small: { builtin: small, stateful: true }
 stages:
   small:
     source: lines
     transforms: [{ uses: small }]
     sink: counts
+    checkpoints: saved
 ";
 
 fn shipped(name: &str) -> Option<Cow<'static, [u8]>> {
@@ -159,7 +161,7 @@ fn run_small(wasm: &[u8], test: &TestCase) -> TestReport {
 /// What a person is told of a test that must fail.
 fn told(report: &TestReport) -> String {
     assert!(!report.passed(), "it passed");
-    report.mismatches().iter().map(|mismatch| render(mismatch, "topology.yaml", false)).collect()
+    report.mismatches().iter().map(|mismatch| render(mismatch, "topology.yaml")).collect()
 }
 
 fn assert_passed(report: &TestReport) {
@@ -286,7 +288,7 @@ fn a_stage_that_is_not_run_fails_a_test_about_it() {
 
 #[test]
 fn there_is_a_bound_on_inputs() {
-    let inputs = vec![tick(0); ovation_topology::testing::INPUTS_MAX + 1];
+    let inputs = vec![tick(0); ovation_topology::testing::TEST_INPUTS_MAX + 1];
     let report = run(&WORDS_RUNNER, &case("words", inputs, vec![]));
     assert!(told(&report).contains("10001 inputs, and 10000 are the most"), "{report:?}");
 }

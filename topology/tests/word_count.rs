@@ -10,7 +10,9 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use ovation_client::{Producer, bounds};
-use ovation_topology::{ApplyError, TaskState, Topology, apply};
+use ovation_topology::{
+    Action, ApplyError, Change, Kind, TaskState, Topology, apply, apply_growing, plan_changes,
+};
 use support::{Words, eventually, modules, results, source, start};
 
 /// Words in final windows, per key.
@@ -139,21 +141,73 @@ async fn applying_twice_changes_nothing_and_a_misfit_is_refused() {
             apply(&words.cluster, &topology, &modules),
             apply(&words.cluster, &topology, &modules)
         );
-        let created = one.unwrap().topics_created.len() + other.unwrap().topics_created.len();
+        let count = |changes: &[Change], kind, action| {
+            changes.iter().filter(|change| (change.kind, change.action) == (kind, action)).count()
+        };
+        let (one, other) = (one.unwrap(), other.unwrap());
+        let created = [&one, &other].map(|changes| count(changes, Kind::Topic, Action::Create));
         // A real cluster may tell both of them that they made a topic.
-        assert!(created >= 4, "{created}");
+        assert!(created[0] + created[1] >= 4, "{created:?}");
         let again = apply(&words.cluster, &topology, &modules).await.unwrap();
-        assert_eq!((again.topics_created.len(), again.topics_kept.len()), (0, 4));
-        assert_eq!(again.modules_created.len(), 0);
-        let more = Topology::parse("words.yaml", &text.replace("partitions: 2", "partitions: 3")).unwrap();
-        let error = apply(&words.cluster, &more, &modules).await.unwrap_err();
-        assert!(matches!(error, ApplyError::Partitions { has: 2, wants: 3, .. }), "{error}");
+        assert_eq!(count(&again, Kind::Topic, Action::Keep), 4);
+        assert!(again.iter().all(|change| change.action == Action::Keep), "{again:?}");
+        let fewer = Topology::parse("words.yaml", &text.replace("partitions: 2", "partitions: 1")).unwrap();
+        let error = apply(&words.cluster, &fewer, &modules).await.unwrap_err();
+        assert!(error.to_string().contains("it has 2 partitions, the topology says 1"), "{error}");
         let open = format!("{}: {{ partitions: 2 }}", words.topic("lines"));
         let fenced = format!("{}: {{ partitions: 2, fence: true }}", words.topic("lines"));
         assert!(text.contains(&open), "{text}");
         let fenced = Topology::parse("words.yaml", &text.replace(&open, &fenced)).unwrap();
         let error = apply(&words.cluster, &fenced, &modules).await.unwrap_err();
-        assert!(matches!(error, ApplyError::NotFenced { .. }), "{error}");
+        assert!(error.to_string().contains("it has to be fenced and is there without one"), "{error}");
+        assert!(matches!(error, ApplyError::Refused(changes) if changes.len() == 1));
+        words.remove().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn topics_grow_where_somebody_asks_for_it_and_the_plan_says_so_first() {
+    for words in support::each("grow", 2).await {
+        let text = words.topology();
+        let topology = Topology::parse("words.yaml", &text).unwrap();
+        apply(&words.cluster, &topology, &modules).await.unwrap();
+        let more = Topology::parse("words.yaml", &text.replace("partitions: 2", "partitions: 3")).unwrap();
+        let error = apply(&words.cluster, &more, &modules).await.unwrap_err();
+        assert!(error.to_string().contains("`ovation topology apply` adds them"), "{error}");
+        let plan = plan_changes(&words.cluster, &more, &modules).await.unwrap();
+        let planned: Vec<_> = plan.iter().filter(|change| change.action == Action::Change).collect();
+        assert_eq!(planned.len(), 4, "{plan:?}");
+        assert!(planned[0].detail.starts_with("1 more partitions, 3 instead of 2"), "{planned:?}");
+        let source = words.topic("lines");
+        assert!(bounds(&words.cluster, &source, 2).await.is_err(), "a plan changes nothing");
+        let done = apply_growing(&words.cluster, &more, &modules).await.unwrap();
+        assert_eq!(done, plan);
+        bounds(&words.cluster, &source, 2).await.unwrap();
+        let again = apply(&words.cluster, &more, &modules).await.unwrap();
+        assert!(again.iter().all(|change| change.action == Action::Keep), "{again:?}");
+        words.remove().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn table_formats_are_made_and_follow_the_topology() {
+    for words in support::each("tables", 1).await {
+        let name = words.topic("table");
+        let with = |columns: &str| {
+            let text =
+                format!("{}\ntable-formats:\n  {name}: {{ columns: [{columns}] }}\n", words.topology());
+            Topology::parse("words.yaml", &text).unwrap()
+        };
+        let action = async |topology: &Topology| {
+            let changes = apply(&words.cluster, topology, &modules).await.unwrap();
+            changes.into_iter().find(|change| change.kind == Kind::TableFormat).unwrap().action
+        };
+        let one = with("{ key: key, primary: true }");
+        assert_eq!(action(&one).await, Action::Create);
+        assert_eq!(action(&one).await, Action::Keep);
+        let two = with("{ key: key, primary: true }, { key: words, header: Words }");
+        assert_eq!(action(&two).await, Action::Change);
+        assert_eq!(action(&two).await, Action::Keep);
         words.remove().await;
     }
 }

@@ -10,6 +10,9 @@ pub const FENCE: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/ovation_fence
 /// Counts words in windows: the second topology of the tests.
 pub const WORD_COUNT: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/ovation_word_count.wasm"));
 
+/// Names of the modules that a topology may use.
+pub const BUILTINS: &[&str] = &["ovation-validate", "ovation-window", "ovation-fence", "ovation-word-count"];
+
 /// The module of a name that `topology.yaml` gives as `builtin`.
 #[must_use]
 pub fn builtin(name: &str) -> Option<&'static [u8]> {

@@ -2,11 +2,10 @@
 
 use std::time::Duration;
 
-use serde_saphyr::Spanned;
-
 use super::Check;
 use crate::document::{EmitDoc, TransformDoc, WindowDoc};
 use crate::quantity::DURATION;
+use crate::read::At;
 use crate::spec::{Emit, Window, WindowKind};
 
 /// Time between two updates where the topology says nothing.
@@ -26,14 +25,14 @@ impl Check<'_> {
         let mut windows = Vec::new();
         if let (Some(_), Some(list)) = (&document.window, &document.windows) {
             let help = Some("put the one under `window` into the list".to_owned());
-            self.problem(list.referenced, "expected either `window` or `windows`, not both".to_owned(), help);
+            self.problem(list.place, "expected either `window` or `windows`, not both".to_owned(), help);
         }
         let listed = document.windows.iter().flat_map(|list| &list.value);
         for spanned in document.window.iter().chain(listed) {
             let Some(window) = self.window(spanned) else { continue };
             if windows.iter().any(|other: &Window| other.name == window.name) {
                 let message = format!("two windows of this stage are named {:?}", window.name);
-                self.problem(spanned.referenced, message, Some("give one of them a `name`".to_owned()));
+                self.problem(spanned.place, message, Some("give one of them a `name`".to_owned()));
             }
             windows.push(window);
         }
@@ -41,14 +40,14 @@ impl Check<'_> {
             && !(1..=WINDOWS_MAX).contains(&list.value.len())
         {
             let message = format!("a stage has 1 to {WINDOWS_MAX} windows, not {}", list.value.len());
-            self.problem(list.referenced, message, None);
+            self.problem(list.place, message, None);
         }
         let watermark = document.watermark.as_ref();
         if let Some(watermark) = watermark
             && windows.is_empty()
         {
             let message = "a `watermark` needs a `window` beside it".to_owned();
-            self.problem(watermark.referenced, message, None);
+            self.problem(watermark.place, message, None);
         }
         let idleness = match watermark.and_then(|watermark| watermark.value.idleness.as_ref()) {
             Some(idleness) => self.duration(idleness, Duration::ZERO).unwrap_or(DEFAULT_IDLENESS),
@@ -57,34 +56,39 @@ impl Check<'_> {
         (windows, idleness)
     }
 
-    fn window(&mut self, spanned: &Spanned<WindowDoc>) -> Option<Window> {
+    fn window(&mut self, spanned: &At<WindowDoc>) -> Option<Window> {
         let window = &spanned.value;
         let least = Duration::from_millis(1);
+        // A part that is missing was told of when it was read.
+        let mut time = |text: Option<&At<String>>| text.and_then(|text| self.duration(text, least));
+        let text = |text: Option<&At<String>>| text.map(|text| text.value.clone()).unwrap_or_default();
         let (kind, written) = match (&window.tumbling, &window.hopping, &window.session) {
             (Some(tumbling), None, None) => {
-                let size = self.duration(&tumbling.size, least);
-                (size.map(|size| WindowKind::Tumbling { size }), tumbling.size.value.clone())
+                let size = tumbling.size.0.as_ref();
+                (time(size).map(|size| WindowKind::Tumbling { size }), text(size))
             }
             (None, Some(hopping), None) => {
-                let size = self.duration(&hopping.size, least);
-                let advance = self.duration(&hopping.advance, least);
-                if size.zip(advance).is_some_and(|(size, advance)| advance > size) {
+                let (size_text, advance_text) = (hopping.size.0.as_ref(), hopping.advance.0.as_ref());
+                let sizes = time(size_text).zip(time(advance_text));
+                if let Some(advance) =
+                    advance_text.filter(|_| sizes.is_some_and(|(size, advance)| advance > size))
+                {
                     let message =
                         "an `advance` that is longer than the `size` leaves time that no window holds"
                             .to_owned();
-                    self.problem(hopping.advance.referenced, message, None);
+                    self.problem(advance.place, message, None);
                 }
-                let kind = size.zip(advance).map(|(size, advance)| WindowKind::Hopping { size, advance });
-                (kind, format!("{}-every-{}", hopping.size.value, hopping.advance.value))
+                let kind = sizes.map(|(size, advance)| WindowKind::Hopping { size, advance });
+                (kind, format!("{}-every-{}", text(size_text), text(advance_text)))
             }
             (None, None, Some(session)) => {
-                let gap = self.duration(&session.gap, least);
-                (gap.map(|gap| WindowKind::Session { gap }), format!("session-{}", session.gap.value))
+                let gap = session.gap.0.as_ref();
+                (time(gap).map(|gap| WindowKind::Session { gap }), format!("session-{}", text(gap)))
             }
             _ => {
                 let message = "a window is one of `tumbling`, `hopping` and `session`".to_owned();
                 let help = Some("for example `tumbling: { size: 10s }`".to_owned());
-                self.problem(spanned.referenced, message, help);
+                self.problem(spanned.place, message, help);
                 return None;
             }
         };
@@ -103,15 +107,17 @@ impl Check<'_> {
             let message =
                 format!("this window would be kept in {slices} slices of time, more than {SLICES_MAX}");
             let help = "take an advance that divides the size, a longer advance, or less grace".to_owned();
-            self.problem(spanned.referenced, message, Some(help));
+            self.problem(spanned.place, message, Some(help));
         }
         Some(window)
     }
 
-    fn emit(&mut self, emit: Option<&Spanned<EmitDoc>>) -> Option<Emit> {
+    fn emit(&mut self, emit: Option<&At<EmitDoc>>) -> Option<Emit> {
         let Some(emit) = emit else { return Some(Emit::Update { every: DEFAULT_EVERY }) };
         match &emit.value {
-            EmitDoc::Every(every) => self.duration(every, EVERY_MIN).map(|every| Emit::Update { every }),
+            EmitDoc::Every(every) => {
+                self.duration(every.as_ref()?, EVERY_MIN).map(|every| Emit::Update { every })
+            }
             EmitDoc::Named(name) if name == "update" => Some(Emit::Update { every: DEFAULT_EVERY }),
             EmitDoc::Named(name) if name == "close" => Some(Emit::Close),
             EmitDoc::Named(name) => {
@@ -119,11 +125,7 @@ impl Check<'_> {
                     format!("{name:?} is no way to emit; expected `update`, `close` or `{{ every: 100ms }}`");
                 let help = crate::quantity::parse_duration(name)
                     .map(|_| format!("write `emit: {{ every: {name} }}`"));
-                self.problem(
-                    emit.referenced,
-                    message,
-                    help.or_else(|| Some(format!("`every` is {DURATION}"))),
-                );
+                self.problem(emit.place, message, help.or_else(|| Some(format!("`every` is {DURATION}"))));
                 None
             }
         }

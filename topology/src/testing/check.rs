@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::host::Host;
 use super::stage::StagePlan;
-use crate::modules::{Modules, Resolved, resolve_one};
+use crate::modules::{Modules, NUMBER, Resolved, resolve_builtin, resolve_one};
 use crate::plan::{TaskPlan, plan};
 use crate::spec::Topology;
 
@@ -50,6 +50,12 @@ impl Chains {
                 Err(error) => drop(missing.insert(module.name.clone(), error.to_string())),
             }
         }
+        if topology.stages.iter().any(|stage| !stage.is_stateful()) {
+            match resolve_builtin(NUMBER, modules) {
+                Ok(found) => drop(resolved.insert(NUMBER.to_owned(), found)),
+                Err(error) => drop(missing.insert(NUMBER.to_owned(), error.to_string())),
+            }
+        }
         let named: BTreeMap<&str, &[u8]> =
             resolved.values().map(|found| (found.cluster_name.as_str(), found.wasm.as_slice())).collect();
         let host = Host::compile(named);
@@ -68,15 +74,18 @@ impl Chains {
             .stages
             .iter()
             .filter_map(|stage| {
+                // What the engine puts behind the stage's own modules counts as one more transform.
+                let number = (!stage.is_stateful()).then_some(NUMBER);
+                let uses: Vec<&str> =
+                    stage.transforms.iter().map(|transform| transform.uses.as_str()).chain(number).collect();
                 let problem = |transform: usize, message: String| {
-                    let uses =
-                        stage.transforms.get(transform).map(|used| used.uses.clone()).unwrap_or_default();
+                    let uses = uses.get(transform).copied().unwrap_or_default().to_owned();
                     ChainProblem { stage: stage.name.clone(), transform, uses, message }
                 };
-                let missing =
-                    stage.transforms.iter().enumerate().find_map(|(number, used)| {
-                        Some(problem(number, self.missing.get(&used.uses)?.clone()))
-                    });
+                let missing = uses
+                    .iter()
+                    .enumerate()
+                    .find_map(|(number, used)| Some(problem(number, self.missing.get(*used)?.clone())));
                 if missing.is_some() {
                     return missing;
                 }

@@ -24,7 +24,7 @@ pub use check::{ChainProblem, check_chains};
 pub use compare::ActualRecord;
 pub use host::{Host, OpenFailure};
 pub use report::{Disturbance, Mismatch, TestOutcome, TestReport, render};
-pub use run::{INPUTS_MAX, TestRunner};
+pub use run::{TEST_INPUTS_MAX, TestRunner};
 pub use stage::OUTPUT_BYTES_MAX;
 pub use time::TEST_EPOCH_MS;
 pub use update::update;

@@ -11,10 +11,6 @@ use super::flow::{self, Shape};
 /// Lines of one difference that are shown at most.
 const DIFF_LINES_MAX: usize = 200;
 
-const RED: &str = "\u{1b}[31m";
-const GREEN: &str = "\u{1b}[32m";
-const RESET: &str = "\u{1b}[0m";
-
 /// What became of a test.
 #[derive(Debug, Clone, PartialEq)]
 pub struct TestReport {
@@ -122,20 +118,20 @@ impl TestReport {
     }
 }
 
-/// What was not as expected, for a person: a sentence, and the records line by line. `file` is where the test stands; `colour` is for
-/// a terminal.
-pub fn render(mismatch: &Mismatch, file: &str, colour: bool) -> String {
+/// What was not as expected, for a person: a sentence, and the records line by line. A record that did not
+/// come as expected begins with `-`, and one that came instead with `+`. `file` is where the test stands.
+pub fn render(mismatch: &Mismatch, file: &str) -> String {
     let mut text = String::new();
     match mismatch {
         Mismatch::Records { expectation, actual } => {
             let Expectation { stage, outlet, records, line, .. } = expectation;
             let (expected, came) = (records.len(), actual.len());
             let _ = writeln!(text, "{outlet} of {stage}: {expected} expected, {came} came ({file}:{line})");
-            lines(&mut text, difference(records, actual), colour);
+            lines(&mut text, difference(records, actual));
         }
         Mismatch::NotSilent { stage, outlet, actual } => {
             let _ = writeln!(text, "{} of {stage}: none expected, {} came", outlet, actual.len());
-            lines(&mut text, difference(&[], actual), colour);
+            lines(&mut text, difference(&[], actual));
         }
         Mismatch::NotRun { stage, message } => {
             let _ = writeln!(text, "stage {stage} was not run: {message}");
@@ -162,7 +158,7 @@ pub fn render(mismatch: &Mismatch, file: &str, colour: bool) -> String {
                 Aligned::Right(place) => ('+', flow::actual(&disturbed[place], Shape::Whole)),
             };
             let steps = align(calm, disturbed, |one, other| one == other);
-            lines(&mut text, steps.into_iter().map(step).collect(), colour);
+            lines(&mut text, steps.into_iter().map(step).collect());
         }
         Mismatch::Contract { stage, message } => {
             let _ = writeln!(text, "stage {stage} would be started again for ever: {message}");
@@ -183,14 +179,10 @@ impl std::fmt::Display for Outlet {
     }
 }
 
-fn lines(text: &mut String, difference: Vec<(char, String)>, colour: bool) {
+fn lines(text: &mut String, difference: Vec<(char, String)>) {
     let left = difference.len().saturating_sub(DIFF_LINES_MAX);
     for (sign, record) in difference.into_iter().take(DIFF_LINES_MAX) {
-        let _ = match (sign, colour) {
-            ('-', true) => writeln!(text, "  {RED}- {record}{RESET}"),
-            ('+', true) => writeln!(text, "  {GREEN}+ {record}{RESET}"),
-            _ => writeln!(text, "  {sign} {record}"),
-        };
+        let _ = writeln!(text, "  {sign} {record}");
     }
     if left > 0 {
         let _ = writeln!(text, "  … and {left} more lines");
@@ -269,7 +261,7 @@ mod tests {
             span: 0..0,
             column: 1,
         };
-        render(&Mismatch::Records { expectation, actual }, "topology.yaml", false)
+        render(&Mismatch::Records { expectation, actual }, "topology.yaml")
     }
 
     #[test]

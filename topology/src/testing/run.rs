@@ -17,7 +17,7 @@ use crate::modules::Modules;
 use crate::spec::Topology;
 
 /// Inputs that a test may have, and records that a stage of it may be given.
-pub const INPUTS_MAX: usize = 10_000;
+pub const TEST_INPUTS_MAX: usize = 10_000;
 
 /// Runs the tests of a topology, whose SmartModules it has compiled.
 #[derive(Debug)]
@@ -54,8 +54,9 @@ fn mismatches(chains: &Chains, test: &TestCase) -> Vec<Mismatch> {
     let Some(first) = chains.stage(&test.stage) else {
         return vec![not_run(&test.stage, "the topology has no such stage".to_owned())];
     };
-    if test.inputs.len() > INPUTS_MAX {
-        let message = format!("the test has {} inputs, and {INPUTS_MAX} are the most", test.inputs.len());
+    if test.inputs.len() > TEST_INPUTS_MAX {
+        let message =
+            format!("the test has {} inputs, and {TEST_INPUTS_MAX} are the most", test.inputs.len());
         return vec![not_run(&test.stage, message)];
     }
     let mut found = Vec::new();
@@ -109,8 +110,9 @@ fn run_stages<'a>(
         } else {
             feeds.remove(stage.name()).unwrap_or_default()
         };
-        if steps.len() > INPUTS_MAX {
-            let message = format!("it would be given {} records, and {INPUTS_MAX} are the most", steps.len());
+        if steps.len() > TEST_INPUTS_MAX {
+            let message =
+                format!("it would be given {} records, and {TEST_INPUTS_MAX} are the most", steps.len());
             found.push(Mismatch::NotRun { stage: stage.name().to_owned(), message });
             continue;
         }
