@@ -285,8 +285,8 @@ tests:
         assert_eq!(text, TOPOLOGY, "nothing is written");
         let of = |what: &str| said.lines().find(|line| line.contains(what)).unwrap_or_default().to_owned();
         assert!(of("two-words").starts_with("ok      two-words-are-counted ("), "{said}");
-        assert!(of("the-count").starts_with("FAILED  the-count-is-wrong (words.yaml:33, "), "{said}");
-        assert!(said.contains("  results of words: 0 expected, 1 came (words.yaml:31)\n"), "{said}");
+        assert!(of("the-count").starts_with("FAILED  the-count-is-wrong (words.yaml:31, "), "{said}");
+        assert!(said.contains("  results of words: 0 expected, 1 came (words.yaml:29)\n"), "{said}");
         assert!(
             said.contains("    - { value: { words: { one: 7 } } }\n    + { value: { words: { one: 1 } } }\n"),
             "{said}"
@@ -298,7 +298,7 @@ tests:
     fn an_updated_file_passes_and_keeps_the_rest() {
         let (ended, said, text) = ran(TOPOLOGY, &["--update"]);
         assert!(ended.is_ok(), "{said}");
-        assert!(said.contains("updated results of words (words.yaml:31): 1 expected, 0 before\n"), "{said}");
+        assert!(said.contains("updated results of words (words.yaml:29): 1 expected, 0 before\n"), "{said}");
         assert!(said.contains("\n1 passed, 2 updated, 0 failed in "), "{said}");
         let (before, after): (Vec<&str>, Vec<&str>) = (TOPOLOGY.lines().collect(), text.lines().collect());
         let changed: Vec<&&str> = after.iter().filter(|line| !before.contains(line)).collect();
@@ -315,7 +315,7 @@ tests:
     fn tests_are_listed_and_chosen_by_their_names() {
         let (ended, said, _) = ran(TOPOLOGY, &["--list", "--filter", "count"]);
         assert!(ended.is_ok());
-        assert_eq!(said, "two-words-are-counted (words.yaml:18)\nthe-count-is-wrong (words.yaml:33)\n");
+        assert_eq!(said, "two-words-are-counted (words.yaml:18)\nthe-count-is-wrong (words.yaml:31)\n");
         let (ended, said, _) = ran(TOPOLOGY, &["--filter", "two"]);
         assert!(ended.is_ok() && said.contains("\n1 passed, 0 failed in "), "{said}");
         let (ended, ..) = ran(TOPOLOGY, &["--filter", "nobody"]);
@@ -349,8 +349,8 @@ tests:
             r#"<testsuite name="words" tests="3""#,
             r#"failures="2""#,
             r#"<testcase name="the-count-is-wrong" classname="words""#,
-            r#"file="words.yaml" line="33""#,
-            r#"message="results of words: 2 expected, 2 came (words.yaml:38)""#,
+            r#"file="words.yaml" line="31""#,
+            r#"message="results of words: 2 expected, 2 came (words.yaml:37)""#,
         ] {
             assert!(said.contains(part), "{part}: {said}");
         }

@@ -256,16 +256,28 @@ fn dead_letters_are_numbered_and_all_failures_are_told() {
 }
 
 #[test]
-fn results_go_on_to_the_stages_downstream_and_ticks_where_they_are_awaited() {
-    let counted = |words: Value| fields(json!({"key": "a", "final": true, "start": "@0s", "words": words}));
-    let inputs =
-        vec![text(0, "a", "one two"), text(500, "a", "two"), tick(1_000), tick(10_000), tick(20_000)];
+fn results_go_on_to_the_stages_downstream_and_ticks_do_not() {
+    let counted = |start: &str, words: Value| {
+        fields(json!({"key": "a", "final": true, "start": start, "words": words}))
+    };
+    let inputs = vec![
+        text(0, "a", "one two"),
+        text(500, "a", "two"),
+        tick(1_000),
+        text(12_000, "a", "three"),
+        tick(13_000),
+        tick(60_000),
+    ];
     let mut test = case(
         "words",
         inputs,
         vec![
-            from("words", Outlet::Results, vec![counted(json!({"one": 1, "two": 2}))]),
-            // The results are texts to it, of one word each.
+            from(
+                "words",
+                Outlet::Results,
+                vec![counted("@0s", json!({"one": 1, "two": 2})), counted("@12s", json!({"three": 1}))],
+            ),
+            // The second result, of 13 s, closes the window of the first; no tick closes its own.
             from("again", Outlet::Results, vec![fields(json!({"key": "a", "final": true, "start": "@0s"}))]),
         ],
     );

@@ -10,7 +10,7 @@ use super::case::{Outlet, TestCase, TestInput, TestValue};
 use super::check::{ChainProblem, Chains};
 use super::compare::matches;
 use super::report::{Mismatch, TestOutcome, TestReport};
-use super::stage::{SourceRecord, StagePlan, StageRun, Step, StepKind, Taken};
+use super::stage::{SourceRecord, StagePlan, StageRun, Taken};
 use super::time::{TEST_EPOCH_MS, resolve};
 use crate::control::TICK_KEY;
 use crate::modules::Modules;
@@ -102,24 +102,23 @@ fn run_stages<'a>(
     test: &TestCase,
     found: &mut Vec<Mismatch>,
 ) -> BTreeMap<&'a str, StageRun> {
-    let mut feeds: BTreeMap<&str, Vec<Step>> = BTreeMap::new();
+    let mut feeds: BTreeMap<&str, Vec<SourceRecord>> = BTreeMap::new();
     let mut runs = BTreeMap::new();
     for stage in in_order(chains, first, found) {
-        let steps = if stage.name() == first.name() {
-            steps(test)
-        } else {
-            feeds.remove(stage.name()).unwrap_or_default()
+        let records = match stage.name() == first.name() {
+            true => inputs(test),
+            false => feeds.remove(stage.name()).unwrap_or_default(),
         };
-        if steps.len() > TEST_INPUTS_MAX {
+        if records.len() > TEST_INPUTS_MAX {
             let message =
-                format!("it would be given {} records, and {TEST_INPUTS_MAX} are the most", steps.len());
+                format!("it would be given {} records, and {TEST_INPUTS_MAX} are the most", records.len());
             found.push(Mismatch::NotRun { stage: stage.name().to_owned(), message });
             continue;
         }
-        let run = stage.run(&chains.host, &steps);
+        let run = stage.run(&chains.host, &records);
         for reader in &chains.stages {
             for (outlet, _) in stage.outlets().filter(|(_, topic)| *topic == reader.source()) {
-                feeds.entry(reader.name()).or_default().extend(handed_on(&steps, &run.taken, outlet));
+                feeds.entry(reader.name()).or_default().extend(handed_on(&records, &run.taken, outlet));
             }
         }
         runs.insert(stage.name(), run);
@@ -155,47 +154,37 @@ fn in_order<'a>(chains: &'a Chains, first: &'a StagePlan, found: &mut Vec<Mismat
 }
 
 /// The inputs of the stage under test.
-fn steps(test: &TestCase) -> Vec<Step> {
+fn inputs(test: &TestCase) -> Vec<SourceRecord> {
     let time = |at: Duration| TEST_EPOCH_MS.saturating_add(i64::try_from(at.as_millis()).unwrap_or(i64::MAX));
-    let step = |input: &TestInput| match input {
+    let record = |input: &TestInput| match input {
         TestInput::Record { at, key, value } => {
             let value = match value {
                 TestValue::Text(text) => text.clone(),
                 TestValue::Json(value) => resolve(value).to_string(),
             };
             let key = key.as_ref().map(|key| Bytes::copy_from_slice(key.as_bytes()));
-            let record = SourceRecord { key, value: Bytes::from(value), timestamp: time(*at) };
-            Step { record, kind: StepKind::Record }
+            SourceRecord { key, value: Bytes::from(value), timestamp: time(*at) }
         }
-        TestInput::Tick { at } => Step { record: tick(time(*at)), kind: StepKind::Tick },
+        TestInput::Tick { at } => {
+            let value = Bytes::from(json!({ "tick": time(*at) }).to_string());
+            let key = Some(Bytes::from_static(TICK_KEY.as_bytes()));
+            SourceRecord { key, value, timestamp: time(*at) }
+        }
     };
-    test.inputs.iter().map(step).collect()
+    test.inputs.iter().map(record).collect()
 }
 
-fn tick(time: i64) -> SourceRecord {
-    let value = Bytes::from(json!({ "tick": time }).to_string());
-    SourceRecord { key: Some(Bytes::from_static(TICK_KEY.as_bytes())), value, timestamp: time }
-}
-
-/// What a stage downstream is given: the records, each at the time of the step that gave rise to it, and behind them the
-/// ticks, where it waits for one.
-fn handed_on(steps: &[Step], taken: &[Taken], outlet: Outlet) -> Vec<Step> {
-    let mut handed = Vec::new();
-    for (step, taken) in steps.iter().zip(taken) {
-        let records = match outlet {
-            Outlet::Results => &taken.results,
-            Outlet::DeadLetters => &taken.letters,
-        };
-        handed.extend(records.iter().map(|record| {
+/// What a stage downstream is given: each record at the time of the one that gave rise to it. No ticks: the engine writes none
+/// to a topic that a stage writes to.
+fn handed_on<'a>(
+    records: &'a [SourceRecord],
+    taken: &'a [Taken],
+    outlet: Outlet,
+) -> impl Iterator<Item = SourceRecord> + use<'a> {
+    records.iter().zip(taken).flat_map(move |(from, taken)| {
+        taken.of(outlet).iter().map(|record| {
             let (key, value) = (record.key.clone(), record.value.clone());
-            Step {
-                record: SourceRecord { key, value, timestamp: step.record.timestamp },
-                kind: StepKind::Record,
-            }
-        }));
-        if step.kind != StepKind::Record {
-            handed.push(Step { record: step.record.clone(), kind: StepKind::TickIfAwaited });
-        }
-    }
-    handed
+            SourceRecord { key, value, timestamp: from.timestamp }
+        })
+    })
 }

@@ -4,9 +4,9 @@ use bytes::Bytes;
 use fluvio_smartmodule::dataplane::record::Record;
 use ovation_client::ChainRecord;
 
-use crate::control::{CHECKPOINT_KEY, PROGRESS_KEY, Piece, Progress, REJECT_KEY};
+use crate::control::{CHECKPOINT_KEY, Piece, REJECT_KEY};
 use crate::fence::Place;
-use crate::router::{Router, Start};
+use crate::router::{CONTROL, Router, Start};
 
 /// The epoch that tests run in.
 pub(super) const EPOCH: u64 = 1;
@@ -20,8 +20,6 @@ pub(super) struct Sorted {
     pub(super) letters: Vec<ChainRecord>,
     /// For the checkpoint topic.
     pub(super) pieces: Vec<Piece>,
-    /// Whether something waits for stream time to move, as far as the chain says.
-    pub(super) waits: bool,
 }
 
 /// The records as the engine reads them from the stream.
@@ -41,10 +39,6 @@ pub(super) fn sort(records: Vec<ChainRecord>) -> Sorted {
     let mut sorted = Sorted::default();
     for record in records {
         match record.key.as_deref() {
-            Some(key) if key == PROGRESS_KEY.as_bytes() => {
-                let progress: Option<Progress> = serde_json::from_slice(&record.value).ok();
-                sorted.waits = progress.is_some_and(|progress| progress.waits());
-            }
             // Stored without a key, as in a run of the engine.
             Some(key) if key == REJECT_KEY.as_bytes() => {
                 sorted.letters.push(ChainRecord { key: None, value: record.value });
@@ -52,8 +46,8 @@ pub(super) fn sort(records: Vec<ChainRecord>) -> Sorted {
             Some(key) if key == CHECKPOINT_KEY.as_bytes() => {
                 sorted.pieces.extend(serde_json::from_slice::<Piece>(&record.value).ok());
             }
-            // Of an unknown kind: it never reaches a sink.
-            Some([1, ..]) => {}
+            // Progress, or of an unknown kind: it never reaches a sink.
+            Some([CONTROL, ..]) => {}
             _ => sorted.results.push(record),
         }
     }

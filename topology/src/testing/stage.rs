@@ -35,34 +35,26 @@ pub(super) struct SourceRecord {
     pub(super) timestamp: i64,
 }
 
-/// What a stage is to be given next.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Step {
-    pub(super) record: SourceRecord,
-    pub(super) kind: StepKind,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum StepKind {
-    Record,
-    Tick,
-    /// A tick that the stage is given where something waits for one: as the engine does it.
-    TickIfAwaited,
-}
-
-/// What a stage has made of a step.
+/// What a stage has made of a record.
 #[derive(Debug, Default)]
 pub(super) struct Taken {
-    /// Results.
-    pub(super) results: Vec<ChainRecord>,
-    /// Dead letters.
-    pub(super) letters: Vec<ChainRecord>,
+    results: Vec<ChainRecord>,
+    letters: Vec<ChainRecord>,
+}
+
+impl Taken {
+    pub(super) fn of(&self, outlet: Outlet) -> &[ChainRecord] {
+        match outlet {
+            Outlet::Results => &self.results,
+            Outlet::DeadLetters => &self.letters,
+        }
+    }
 }
 
 /// A stage's run.
 #[derive(Debug, Default)]
 pub(super) struct StageRun {
-    /// One for every step that was taken; fewer than there were where the chain has failed.
+    /// One for every record that was taken; fewer than there were where the chain has failed.
     pub(super) taken: Vec<Taken>,
     /// What is wrong with the stage, whatever the test expects.
     pub(super) mismatches: Vec<Mismatch>,
@@ -112,27 +104,20 @@ impl StagePlan {
         host.open(modules.iter().map(|module| (module.name.as_str(), &module.params)))
     }
 
-    /// Runs the stage over the steps: one record a batch, which is what the test is about; then everything in one batch, and
-    /// with restarts, which must not change anything.
-    pub(super) fn run(&self, host: &Host, steps: &[Step]) -> StageRun {
+    /// Runs the stage over the records: one a batch, which is what the test is about; then all of them in one batch, and with
+    /// restarts, which must not change anything.
+    pub(super) fn run(&self, host: &Host, records: &[SourceRecord]) -> StageRun {
         let mut run = StageRun::default();
-        let mut given = Vec::with_capacity(steps.len());
-        if let Err(message) = self.one_by_one(host, steps, &mut run, &mut given) {
+        if let Err(message) = self.one_by_one(host, records, &mut run) {
             run.mismatches.push(self.failed(message));
             return run;
         }
-        let answers: Vec<&Taken> = given.iter().map(|(step, _)| &run.taken[*step]).collect();
-        let records: Vec<SourceRecord> = given.iter().map(|(_, record)| record.clone()).collect();
-        let mut found = Vec::new();
-        for disturbed in
-            [self.in_one_batch(host, &records, &answers), self.with_restarts(host, &records, &answers)]
-        {
-            match disturbed {
-                Ok(mismatches) => found.extend(mismatches),
-                Err(message) => found.push(self.failed(message)),
-            }
+        let answers = run.taken.as_slice();
+        let disturbed =
+            [self.in_one_batch(host, records, answers), self.with_restarts(host, records, answers)];
+        for found in disturbed {
+            run.mismatches.extend(found.unwrap_or_else(|message| vec![self.failed(message)]));
         }
-        run.mismatches.extend(found);
         run
     }
 
@@ -140,37 +125,24 @@ impl StagePlan {
         Mismatch::Failed { stage: self.name().to_owned(), message }
     }
 
-    /// Fills the run, and `given` with the records that the chain was given and the steps that they were.
-    fn one_by_one(
-        &self,
-        host: &Host,
-        steps: &[Step],
-        run: &mut StageRun,
-        given: &mut Vec<(usize, SourceRecord)>,
-    ) -> Result<(), String> {
+    fn one_by_one(&self, host: &Host, records: &[SourceRecord], run: &mut StageRun) -> Result<(), String> {
         let mut chain = self.open(host).map_err(|error| error.to_string())?;
         let mut watch = Watch::new(self.name());
-        let (mut bytes, mut waits) = (0, false);
-        for (number, step) in steps.iter().enumerate() {
-            if step.kind == StepKind::TickIfAwaited && !waits {
-                run.taken.push(Taken::default());
-                continue;
-            }
-            let records = call(&mut chain, given.len(), std::slice::from_ref(&step.record))
-                .map_err(|message| format!("with input {}: {message}", number + 1))?;
-            watch.take(&records);
-            let sorted = sort(records);
+        let mut bytes = 0;
+        for (offset, record) in records.iter().enumerate() {
+            let number = offset + 1;
+            let returned = call(&mut chain, offset, std::slice::from_ref(record))
+                .map_err(|message| format!("with input {number}: {message}"))?;
+            watch.take(&returned);
+            let sorted = sort(returned);
             bytes +=
                 sorted.results.iter().chain(&sorted.letters).map(|record| record.value.len()).sum::<usize>();
             if bytes > OUTPUT_BYTES_MAX {
                 return Err(format!(
-                    "with input {}: it has given {bytes} bytes, and {OUTPUT_BYTES_MAX} are the most in a test",
-                    number + 1
+                    "with input {number}: it has given {bytes} bytes, and {OUTPUT_BYTES_MAX} are the most in a test"
                 ));
             }
-            waits = sorted.waits;
-            given.push((number, step.record.clone()));
-            run.taken.push(Taken { results: sorted.results, letters: sorted.letters });
+            run.taken.push(taken(sorted));
         }
         if let Some(message) = watch.breach() {
             run.mismatches.push(Mismatch::Contract { stage: self.name().to_owned(), message });
@@ -182,7 +154,7 @@ impl StagePlan {
         &self,
         host: &Host,
         records: &[SourceRecord],
-        answers: &[&Taken],
+        answers: &[Taken],
     ) -> Result<Vec<Mismatch>, String> {
         if records.len() < 2 {
             return Ok(Vec::new());
@@ -199,16 +171,16 @@ impl StagePlan {
         &self,
         host: &Host,
         records: &[SourceRecord],
-        answers: &[&Taken],
+        answers: &[Taken],
     ) -> Result<Vec<Mismatch>, String> {
         let places = restart_places(records.len());
         let last = places.last().copied().unwrap_or(0);
         let mut chain = self.open_with(host, &self.start(), true).map_err(|error| error.to_string())?;
         let mut disturbed = Vec::with_capacity(last);
         for (number, record) in records.iter().take(last).enumerate() {
-            let records_back = call(&mut chain, number, std::slice::from_ref(record))
+            let returned = call(&mut chain, number, std::slice::from_ref(record))
                 .map_err(|message| format!("with a checkpoint after each input: {message}"))?;
-            let mut sorted = sort(records_back);
+            let mut sorted = sort(returned);
             let pieces = std::mem::take(&mut sorted.pieces);
             disturbed.push(taken(sorted));
             if !places.contains(&(number + 1)) {
@@ -235,7 +207,7 @@ impl StagePlan {
         host: &Host,
         checkpoint: &Checkpoint,
         records: &[SourceRecord],
-        answers: &[&Taken],
+        answers: &[Taken],
     ) -> Result<Vec<Mismatch>, String> {
         let context = |message: &dyn std::fmt::Display| {
             format!("started again with its checkpoint at offset {}: {message}", checkpoint.offset)
@@ -255,11 +227,11 @@ impl StagePlan {
         Ok(self.differences(disturbance, &answers[from..], &disturbed))
     }
 
-    fn differences(&self, disturbance: Disturbance, calm: &[&Taken], disturbed: &[Taken]) -> Vec<Mismatch> {
+    fn differences(&self, disturbance: Disturbance, calm: &[Taken], disturbed: &[Taken]) -> Vec<Mismatch> {
         let outlets = [Outlet::Results, Outlet::DeadLetters].into_iter();
         outlets
             .filter_map(|outlet| {
-                let calm = flat(calm.iter().copied(), outlet);
+                let calm = flat(calm, outlet);
                 let disturbed = flat(disturbed, outlet);
                 (calm != disturbed).then(|| Mismatch::Unstable {
                     stage: self.name().to_owned(),
@@ -277,12 +249,8 @@ fn taken(sorted: Sorted) -> Taken {
     Taken { results: sorted.results, letters: sorted.letters }
 }
 
-fn flat<'a>(taken: impl IntoIterator<Item = &'a Taken>, outlet: Outlet) -> Vec<&'a ChainRecord> {
-    let of = |taken: &'a Taken| match outlet {
-        Outlet::Results => &taken.results,
-        Outlet::DeadLetters => &taken.letters,
-    };
-    taken.into_iter().flat_map(of).collect()
+fn flat(taken: &[Taken], outlet: Outlet) -> Vec<&ChainRecord> {
+    taken.iter().flat_map(|taken| taken.of(outlet)).collect()
 }
 
 /// Numbers of records after which a stage is started again: spread evenly, never before the first nor after the last one.
