@@ -4,9 +4,10 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
-use ovation_topology::Partitions;
+use clap::{Args, Parser, Subcommand};
+use ovation_topology::{Partitions, ResetFrom};
 
+use crate::reset::place;
 use crate::testing::TestArgs;
 use crate::topology::{DescribeArgs, PlanArgs, ValidateArgs};
 
@@ -80,7 +81,8 @@ pub(crate) enum TopologyCommand {
     /// Shows what came beside what was expected. Every stage is run with one record a batch, with all in one batch and with
     /// restarts, which must not make a difference. Exit codes: 0 all passed, 1 one failed, 2 the file cannot work.
     Test(TestArgs),
-    /// Begin a new epoch: forget a stage's state and count again. Says what it would do, and does it with --yes.
+    /// Begin a new epoch: forget a stage's state and count again, from the beginning or from a place that is said. Says
+    /// what it would do, and does it with --yes.
     ///
     /// The way out where a stage has stopped because its settings have changed or its source has lost records. What is
     /// stored stays; readers take the newer epoch. Engines that run go on with it by themselves.
@@ -131,6 +133,14 @@ pub(crate) struct TopologyArgs {
 }
 
 #[derive(Debug, Args)]
+pub(crate) struct ReloadArgs {
+    /// Do not watch the topology file and the modules that it names. Without this a change is taken over while everything
+    /// runs: stages that it does not touch go on, and a mistake keeps the last good topology.
+    #[arg(long, env = "OVATION_NO_RELOAD")]
+    pub(crate) no_reload: bool,
+}
+
+#[derive(Debug, Args)]
 pub(crate) struct RunArgs {
     #[command(flatten)]
     pub(crate) http: HttpArgs,
@@ -138,6 +148,8 @@ pub(crate) struct RunArgs {
     pub(crate) embedded: EmbeddedArgs,
     #[command(flatten)]
     pub(crate) topology: TopologyArgs,
+    #[command(flatten)]
+    pub(crate) reload: ReloadArgs,
 
     /// Use this Fluvio cluster instead of an embedded broker.
     #[arg(long, env = "OVATION_CLUSTER", value_name = "HOST:PORT")]
@@ -173,6 +185,8 @@ pub(crate) struct EngineArgs {
     pub(crate) cluster: ClusterArgs,
     #[command(flatten)]
     pub(crate) topology: TopologyArgs,
+    #[command(flatten)]
+    pub(crate) reload: ReloadArgs,
 
     /// Work on these source partitions only, e.g. 0-3 or 0,2,5-7. Engines with the same ones stand by for each other.
     #[arg(long, env = "OVATION_PARTITIONS", value_name = "LIST")]
@@ -194,22 +208,18 @@ pub(crate) struct ResetArgs {
     #[arg(long, value_name = "NAME")]
     pub(crate) stage: Option<String>,
 
-    /// Count again from the oldest record that is there, or only what comes from now on.
-    #[arg(long, value_name = "WHERE", default_value = "beginning")]
-    pub(crate) from: Beginning,
+    /// Where the new epoch begins: beginning (the oldest record that is there), now (the next one to come), an offset
+    /// (1234), a time (2026-11-24T18:00:00Z) or an age (15m, 2h).
+    #[arg(long, value_name = "WHERE", default_value = "beginning", value_parser = place)]
+    pub(crate) from: ResetFrom,
 
-    /// Do it; without this it is only said what would be done.
+    /// Only say what would be done; so it is without --yes.
+    #[arg(long, conflicts_with = "yes")]
+    pub(crate) dry_run: bool,
+
+    /// Do it.
     #[arg(long)]
     pub(crate) yes: bool,
-}
-
-/// Where a new epoch begins.
-#[derive(Debug, Clone, Copy, ValueEnum)]
-pub(crate) enum Beginning {
-    /// With the oldest record that is there.
-    Beginning,
-    /// With the next record.
-    Now,
 }
 
 #[derive(Debug, Args)]

@@ -5,6 +5,8 @@ use std::process::ExitCode;
 
 use ovation_topology::SpecError;
 
+use crate::say;
+
 /// Why a command ends early.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Failure {
@@ -43,7 +45,7 @@ impl Failure {
                 ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2))
             }
             Self::Topology(error) => {
-                eprintln!("{:?}", miette::Report::new(*error));
+                say::mistakes(&error);
                 ExitCode::from(2)
             }
             Self::Invalid(_) => {

@@ -5,8 +5,12 @@ mod args;
 mod audit;
 mod config_file;
 mod failure;
+#[allow(dead_code, reason = "`describe --live` shows it")]
+mod live;
 mod metrics;
 mod modules;
+#[allow(dead_code, reason = "`describe --live` reads it")]
+mod openmetrics;
 mod parts;
 mod reset;
 mod run;
@@ -14,6 +18,7 @@ mod say;
 mod signals;
 mod testing;
 mod topology;
+mod watch;
 
 use std::process::ExitCode;
 

@@ -1,5 +1,8 @@
 //! `/metrics`: where the engine's tasks stand, in OpenMetrics text, made anew for each request.
 
+use std::sync::atomic::AtomicU64;
+use std::time::{SystemTime, UNIX_EPOCH};
+
 use ovation_topology::{TaskRole, TaskState, TaskStatus};
 use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::Counter;
@@ -42,11 +45,48 @@ const GAUGES: &[TaskGauge] = &[
     ("ovation_task_state_bytes", "Memory that the module has taken", |task| Some(number(task.kept.bytes))),
 ];
 
+/// A name without its `_total`, what it means, and where it comes from.
+type TaskCounter = (&'static str, &'static str, fn(&TaskStatus) -> u64);
+
+const COUNTERS: &[TaskCounter] = &[
+    ("ovation_task_restarts", "Starts after a failure", |task| task.restarts),
+    ("ovation_task_source_records", "Source records that the chain has taken, replays included", |task| {
+        task.records
+    }),
+    ("ovation_task_results", "Results that this engine has stored", |task| task.results),
+    ("ovation_task_result_bytes", "Bytes of the results that this engine has stored", |task| {
+        task.result_bytes
+    }),
+    ("ovation_task_rejects", "Dead letters that this engine has stored", |task| task.rejects),
+    ("ovation_task_reject_bytes", "Bytes of the dead letters that this engine has stored", |task| {
+        task.reject_bytes
+    }),
+];
+
+/// A name, what it means, and the time in ms since 1970 that it is the age of.
+type TaskAge = (&'static str, &'static str, fn(&TaskStatus) -> Option<i64>);
+
+const AGES: &[TaskAge] = &[
+    ("ovation_task_checkpoint_age_seconds", "Time since this engine has stored a checkpoint", |task| {
+        task.checkpoint_at
+    }),
+    (
+        "ovation_task_watermark_lag_seconds",
+        "How far the watermark is behind the clock, while windows are open",
+        |task| task.watermark.filter(|_| task.open > 0),
+    ),
+];
+
 const STATES: [TaskState; 5] =
     [TaskState::Starting, TaskState::Running, TaskState::Waiting, TaskState::Stopped, TaskState::Finished];
 
 /// The whole answer.
 pub(crate) fn text(tasks: &[TaskStatus]) -> String {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    text_at(tasks, i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
+}
+
+fn text_at(tasks: &[TaskStatus], now_ms: i64) -> String {
     let mut registry = Registry::default();
     let build = Info::new([("version", env!("CARGO_PKG_VERSION"))]);
     registry.register("ovation_build", "This program", build);
@@ -59,10 +99,24 @@ pub(crate) fn text(tasks: &[TaskStatus]) -> String {
         }
         registry.register(*name, *help, family);
     }
+    for (name, help, value) in COUNTERS {
+        let family = Family::<Labels, Counter>::default();
+        for task in tasks {
+            family.get_or_create(&labels(task)).inc_by(value(task));
+        }
+        registry.register(*name, *help, family);
+    }
+    for (name, help, time) in AGES {
+        let family = Family::<Labels, Gauge<f64, AtomicU64>>::default();
+        for task in tasks {
+            if let Some(time) = time(task) {
+                family.get_or_create(&labels(task)).set(seconds(now_ms - time));
+            }
+        }
+        registry.register(*name, *help, family);
+    }
     let states = Family::<Labels, Gauge>::default();
-    let restarts = Family::<Labels, Counter>::default();
     for task in tasks {
-        restarts.get_or_create(&labels(task)).inc_by(task.restarts);
         for state in STATES {
             let mut labels = labels(task);
             labels.push(("state", state.to_string()));
@@ -70,7 +124,6 @@ pub(crate) fn text(tasks: &[TaskStatus]) -> String {
         }
     }
     registry.register("ovation_task_state", "1 for the state that the task is in", states);
-    registry.register("ovation_task_restarts", "Starts after a failure", restarts);
     let mut text = String::new();
     // Writing into memory cannot fail.
     let _ = encode(&mut text, &registry);
@@ -85,6 +138,11 @@ fn number(value: u64) -> i64 {
     i64::try_from(value).unwrap_or(i64::MAX)
 }
 
+/// Milliseconds as seconds; a clock that was set back makes nothing younger than now.
+fn seconds(ms: i64) -> f64 {
+    ms.max(0) as f64 / 1_000.0
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -94,14 +152,27 @@ mod tests {
         let mut task = TaskStatus::new("words", 3);
         (task.state, task.restarts, task.seq) = (TaskState::Running, 2, 41);
         (task.offset, task.high_watermark) = (70, 100);
-        let text = text(&[task]);
+        (task.records, task.results, task.result_bytes, task.rejects) = (75, 40, 9_000, 5);
+        task.checkpoint_at = Some(7_500);
+        let mut busy = TaskStatus::new("busy", 0);
+        (busy.open, busy.watermark) = (2, Some(6_000));
+        let text = text_at(&[task, busy], 10_000);
         let line = |line: &str| assert!(text.lines().any(|found| found == line), "{line} in\n{text}");
         line("ovation_task_state{stage=\"words\",partition=\"3\",state=\"running\"} 1");
         line("ovation_task_state{stage=\"words\",partition=\"3\",state=\"stopped\"} 0");
         line("ovation_task_restarts_total{stage=\"words\",partition=\"3\"} 2");
         line("ovation_task_lag_records{stage=\"words\",partition=\"3\"} 30");
         line("ovation_task_result_seq{stage=\"words\",partition=\"3\"} 41");
-        assert!(!text.contains("ovation_task_watermark_ms{"), "nothing is known of it");
+        line("ovation_task_source_records_total{stage=\"words\",partition=\"3\"} 75");
+        line("ovation_task_results_total{stage=\"words\",partition=\"3\"} 40");
+        line("ovation_task_result_bytes_total{stage=\"words\",partition=\"3\"} 9000");
+        line("ovation_task_rejects_total{stage=\"words\",partition=\"3\"} 5");
+        line("ovation_task_checkpoint_age_seconds{stage=\"words\",partition=\"3\"} 2.5");
+        line("ovation_task_watermark_lag_seconds{stage=\"busy\",partition=\"0\"} 4.0");
+        let absent = |name: &str| assert!(!text.contains(name), "nothing is known of it:\n{text}");
+        absent("ovation_task_watermark_ms{stage=\"words\"");
+        absent("ovation_task_watermark_lag_seconds{stage=\"words\"");
+        absent("ovation_task_checkpoint_age_seconds{stage=\"busy\"");
         assert!(text.ends_with("# EOF\n"));
     }
 }

@@ -17,16 +17,20 @@ use crate::modules::Builtin;
 
 /// Reads and checks a topology file.
 pub(crate) fn topology(file: &Path) -> Result<Topology, Failure> {
-    Ok(crate::topology::check(file)?.topology)
+    parse(file, &topology_text(file)?)
 }
 
-/// A topology file's name for messages, and what is in it.
-pub(crate) fn topology_text(file: &Path) -> Result<(String, String), Failure> {
-    let name = file.display().to_string();
-    let text = std::fs::read_to_string(file).map_err(|error| {
+/// Reads a topology file.
+pub(crate) fn topology_text(file: &Path) -> Result<String, Failure> {
+    std::fs::read_to_string(file).map_err(|error| {
+        let name = file.display();
         Failure::Invalid(format!("failed to read the topology {name}: {error}; name another with --topology"))
-    })?;
-    Ok((name, text))
+    })
+}
+
+/// Checks a topology file's text, and tells its warnings.
+pub(crate) fn parse(file: &Path, text: &str) -> Result<Topology, Failure> {
+    Ok(crate::topology::check_text(file, text)?.topology)
 }
 
 /// Starts the embedded broker.

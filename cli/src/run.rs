@@ -12,7 +12,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::args::{BrokerArgs, EngineArgs, GatewayArgs, RunArgs, TopologyCommand};
 use crate::failure::Failure;
-use crate::{metrics, parts, reset, say, signals, testing};
+use crate::watch::{Live, Served};
+use crate::{metrics, parts, reset, say, signals, testing, watch};
 
 /// How long a start waits for its stages before it says that they are still behind.
 const READY_WAIT: Duration = Duration::from_secs(30);
@@ -21,7 +22,7 @@ const ENGINE_DRAIN: Duration = Duration::from_secs(5);
 
 /// `ovation run`.
 pub(crate) async fn run(args: RunArgs) -> Result<(), Failure> {
-    let topology = parts::topology(&args.topology.topology)?;
+    let (topology, watch) = watch::open(&args.topology.topology)?;
     let listener = parts::listener(&args.http).await?;
     let address = listener.local_addr().map_err(|error| Failure::part("the gateway", &error))?;
     let stop = signals::stop_token()?;
@@ -43,12 +44,16 @@ pub(crate) async fn run(args: RunArgs) -> Result<(), Failure> {
     let engine_stop = CancellationToken::new();
     let engine =
         Arc::new(parts::engine(cluster.clone(), &topology, &EngineOptions::default(), engine_stop.clone())?);
-    let mut gateway =
-        parts::gateway(&args.http, listener, cluster, &topology, engine_hooks(&engine), stop.clone())?;
+    let hooks = engine_hooks(&engine);
+    let mut gateway = parts::gateway(&args.http, listener, cluster.clone(), &topology, hooks, stop.clone())?;
 
     wait_ready(&engine, &stop).await;
     say::line(format_args!("page      http://{address}/"));
     say::line("ready     Ctrl-C stops");
+    if !args.reload.no_reload {
+        let live = Live { cluster, engine: Arc::clone(&engine), served: Served::of(&topology) };
+        tokio::spawn(watch.run(live, stop.clone()));
+    }
 
     let served = tokio::select! {
         () = stop.cancelled() => gateway.await,
@@ -91,7 +96,7 @@ pub(crate) async fn gateway(args: GatewayArgs) -> Result<(), Failure> {
 
 /// `ovation engine`.
 pub(crate) async fn engine(args: EngineArgs) -> Result<(), Failure> {
-    let topology = parts::topology(&args.topology.topology)?;
+    let (topology, watch) = watch::open(&args.topology.topology)?;
     let health = match args.status {
         Some(address) => Some(parts::listen(address, "the status port", "--status").await?),
         None => None,
@@ -106,11 +111,15 @@ pub(crate) async fn engine(args: EngineArgs) -> Result<(), Failure> {
     let engine = Arc::new(parts::engine(cluster.clone(), &topology, &options, stop.clone())?);
     if let Some(listener) = health {
         let address = listener.local_addr().map_err(|error| Failure::part("the status port", &error))?;
-        parts::health(listener, cluster, engine_hooks(&engine), stop.clone());
+        parts::health(listener, cluster.clone(), engine_hooks(&engine), stop.clone());
         say::line(format_args!("status    http://{address}/readyz"));
     }
     wait_ready(&engine, &stop).await;
     say::line("ready     Ctrl-C stops");
+    if !args.reload.no_reload {
+        let live = Live { cluster, engine: Arc::clone(&engine), served: None };
+        tokio::spawn(watch.run(live, stop.clone()));
+    }
     stop.cancelled().await;
     drain_engine(&engine).await;
     Ok(())

@@ -3,6 +3,7 @@
 use std::fmt::Display;
 use std::io::{IsTerminal, Write};
 
+use ovation_topology::SpecError;
 use tracing_subscriber::EnvFilter;
 
 /// Without a filter: what went wrong, from every part.
@@ -33,6 +34,21 @@ pub(crate) fn start_logging(filter: Option<&str>) {
         .init();
 }
 
+/// Columns of a terminal whose width nobody told.
+const WIDTH: usize = 100;
+
+/// Shows what is wrong with a topology, on standard error.
+pub(crate) fn mistakes(error: &SpecError) {
+    let width = std::env::var("COLUMNS").ok().and_then(|columns| columns.parse().ok()).unwrap_or(WIDTH);
+    let colours = wants_colours() && std::io::stderr().is_terminal();
+    eprintln!("{}", error.render(colours, width));
+}
+
+/// Whether nobody asked for none.
+fn wants_colours() -> bool {
+    std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+}
+
 /// Colours, as a terminal is told of them.
 pub(crate) const PLAIN: &str = "";
 pub(crate) const RED: &str = "\u{1b}[31m";
@@ -41,8 +57,7 @@ pub(crate) const YELLOW: &str = "\u{1b}[33m";
 
 /// The text in a colour, if standard output is a terminal and nobody asked for none (NO_COLOR).
 pub(crate) fn coloured(colour: &str, text: &str) -> String {
-    let is_wanted = std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
-    if colour.is_empty() || !is_wanted || !std::io::stdout().is_terminal() {
+    if colour.is_empty() || !wants_colours() || !std::io::stdout().is_terminal() {
         return text.to_owned();
     }
     format!("{colour}{text}\u{1b}[0m")

@@ -116,11 +116,16 @@ pub(crate) async fn validate(args: ValidateArgs) -> Result<(), Failure> {
 
 /// Reads and checks a topology, its SmartModules too, and tells its warnings.
 pub(crate) fn check(path: &Path) -> Result<Checked, Failure> {
-    let (name, text) = parts::topology_text(path)?;
+    check_text(path, &parts::topology_text(path)?)
+}
+
+/// The same of a text that was read already.
+pub(crate) fn check_text(path: &Path, text: &str) -> Result<Checked, Failure> {
     let refused = |error: SpecError| Failure::Topology(Box::new(error));
-    let checked = Topology::check(&name, &text, &Builtin).map_err(refused)?;
+    let name = path.display().to_string();
+    let checked = Topology::check(&name, text, &Builtin).map_err(refused)?;
     if let Some(warnings) = &checked.warnings {
-        eprintln!("{:?}", miette::Report::new(warnings.clone()));
+        say::mistakes(warnings);
     }
     Ok(checked)
 }

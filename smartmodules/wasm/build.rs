@@ -5,9 +5,11 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
 const TARGET: &str = "wasm32-unknown-unknown";
-const MODULES: [&str; 4] = ["validate", "window", "fence", "word-count"];
+const MODULES: [&str; 6] = ["validate", "window", "fence", "word-count", "number", "room"];
+/// Those of `examples/smartmodules`, built as their readers build them: the tests run them, nothing embeds them.
+const EXAMPLES: [&str; 2] = ["long-words", "running-total"];
 /// Crates whose change makes the bytes stale, beside the modules themselves.
-const SHARED: [&str; 3] = ["reaction", "windowing", "shell"];
+const SHARED: [&str; 4] = ["reaction", "windowing", "shell", "processor"];
 
 fn main() -> ExitCode {
     match build() {
@@ -26,19 +28,23 @@ fn build() -> Result<(), String> {
     let smartmodules = manifest.parent().ok_or("this crate is not in smartmodules/")?;
     let root = smartmodules.parent().ok_or("smartmodules/ is not in the workspace")?;
 
-    for name in MODULES.iter().chain(&SHARED) {
-        println!("cargo::rerun-if-changed={}", smartmodules.join(name).join("src").display());
-        println!("cargo::rerun-if-changed={}", smartmodules.join(name).join("Cargo.toml").display());
+    let examples = root.join("examples/smartmodules");
+    let own = MODULES.iter().chain(&SHARED).map(|name| smartmodules.join(name));
+    for folder in own.chain(EXAMPLES.map(|name| examples.join(name))) {
+        println!("cargo::rerun-if-changed={}", folder.join("src").display());
+        println!("cargo::rerun-if-changed={}", folder.join("Cargo.toml").display());
     }
     println!("cargo::rerun-if-changed={}", root.join("Cargo.toml").display());
 
     check_target(&variable("RUSTC")?)?;
     // One folder for every profile of the host: the modules are built once, not once a profile.
     let target_dir = out.ancestors().nth(4).ok_or("OUT_DIR is not in a target folder")?.join("smartmodules");
-    run_cargo(&variable("CARGO")?, root, &target_dir)?;
+    let packages: Vec<String> =
+        MODULES.iter().map(|name| format!("ovation-{name}")).chain(EXAMPLES.map(str::to_owned)).collect();
+    run_cargo(&variable("CARGO")?, root, &target_dir, &packages)?;
 
-    for name in MODULES {
-        let file = format!("ovation_{}.wasm", name.replace('-', "_"));
+    for package in packages {
+        let file = format!("{}.wasm", package.replace('-', "_"));
         let built = target_dir.join(TARGET).join("wasm").join(&file);
         std::fs::copy(&built, out.join(&file))
             .map_err(|error| format!("failed to copy {}: {error}", built.display()))?;
@@ -58,15 +64,15 @@ fn check_target(rustc: &str) -> Result<(), String> {
     Err(format!("the Rust target {TARGET} is missing; add it with: rustup target add {TARGET}"))
 }
 
-fn run_cargo(cargo: &str, root: &Path, target_dir: &Path) -> Result<(), String> {
+fn run_cargo(cargo: &str, root: &Path, target_dir: &Path, packages: &[String]) -> Result<(), String> {
     let mut command = Command::new(cargo);
     command
         .current_dir(root)
         .args(["build", "--profile", "wasm", "--target", TARGET])
         .arg("--target-dir")
         .arg(target_dir);
-    for name in MODULES {
-        command.args(["-p", &format!("ovation-{name}")]);
+    for package in packages {
+        command.args(["-p", package]);
     }
     // What the outer build set for the host (clippy's wrapper, its flags) is not meant for the modules.
     for name in ["RUSTFLAGS", "RUSTC_WORKSPACE_WRAPPER", "CARGO_TARGET_DIR", "RUSTC"] {
@@ -82,13 +88,8 @@ fn run_cargo(cargo: &str, root: &Path, target_dir: &Path) -> Result<(), String> 
 }
 
 fn flags() -> Vec<String> {
-    // The engine provides `copy_records`; from Rust 1.96 on the linker asks to be told.
-    let mut flags = vec!["-C".to_owned(), "link-arg=--allow-undefined".to_owned()];
     // A module's name on the broker holds a hash of its bytes: the same sources give the same name on every machine, so the
     // place of the crates' sources must not show in them.
     let home = env::var("CARGO_HOME").or_else(|_| env::var("HOME").map(|home| format!("{home}/.cargo")));
-    if let Ok(home) = home {
-        flags.push(format!("--remap-path-prefix={home}=/cargo"));
-    }
-    flags
+    home.map(|home| format!("--remap-path-prefix={home}=/cargo")).into_iter().collect()
 }

@@ -12,13 +12,13 @@ use crate::control::Piece;
 use crate::failure::Failure;
 use crate::fence::{Delivery, Place};
 use crate::lookout::{Lookout, heard_of};
-use crate::outlet::{Errand, superseded};
+use crate::outlet::{Errand, Outlet, superseded};
 use crate::restore::{Restored, last_stored};
-use crate::router::{Router, Start};
+use crate::router::{Router, Start, Tally};
 use crate::standby::{OutletKind, Standby, TAKEOVER};
 use crate::status::TaskRole;
 use crate::task::Task;
-use crate::tick::Ticker;
+use crate::tick::{Ticker, now_ms};
 
 /// What is held is stored before the chain's answer is through if it is more than this, as an answer may have 64 MiB; a standby
 /// reads no further while it holds more.
@@ -52,8 +52,9 @@ impl<'a> Carrier<'a> {
             stored: restored.stored,
             stored_reject: restored.stored_reject,
         };
-        let mut ticker = Ticker::new(task.source.producer(), task.plan.every, task.plan.idleness);
-        if restored.checkpoint.offset >= restored.high_watermark {
+        let producer = task.source.as_ref().map(Outlet::producer);
+        let mut ticker = Ticker::new(producer, task.plan.every, task.plan.idleness);
+        if restored.is_caught_up() {
             ticker.probe();
         }
         let lookout = Lookout {
@@ -141,9 +142,12 @@ impl<'a> Carrier<'a> {
         if self.task.dead_letter.is_none() {
             // Without a topic for them there is nothing to store, and nothing to wait for.
             self.router.rejects.confirm(self.router.rejects.seen);
+            self.router.rejects.tally.bytes = 0;
         }
         if self.standby.is_none() {
-            match self.store().await? {
+            let delivery = self.store().await;
+            self.count_stored();
+            match delivery? {
                 Delivery::Stored => checkpoint = self.store_checkpoints().await?,
                 Delivery::Overtaken => self.stand_by(),
             }
@@ -175,6 +179,18 @@ impl<'a> Carrier<'a> {
                 Delivery::Overtaken => return Ok(Delivery::Overtaken),
             }
         }
+    }
+
+    /// Adds to the status what was stored since it was last asked.
+    fn count_stored(&mut self) {
+        let results = std::mem::take(&mut self.router.results.tally);
+        let rejects = std::mem::take(&mut self.router.rejects.tally);
+        self.task.status.send_modify(|status| {
+            status.results += results.records;
+            status.result_bytes += results.bytes;
+            status.rejects += rejects.records;
+            status.reject_bytes += rejects.bytes;
+        });
     }
 
     /// Stores pieces of checkpoints; answers the offset of the last one. They claim that what came before them is stored,
@@ -279,6 +295,8 @@ impl<'a> Carrier<'a> {
             return Ok(false);
         }
         numbering.confirm(place.seq);
+        // Another engine has stored it, and counts it.
+        numbering.tally = Tally::default();
         if let Some(standby) = &mut self.standby {
             standby.patience.moved(Instant::now());
         }
@@ -302,11 +320,15 @@ impl<'a> Carrier<'a> {
         let router = &self.router;
         self.task.status.send_modify(|status| {
             status.error = None;
+            status.records += u64::try_from(router.next() - status.offset).unwrap_or(0);
             status.offset = router.next();
             status.high_watermark = status.high_watermark.max(router.next());
             status.seq = router.results.stored;
             status.reject_seq = router.rejects.stored;
-            status.checkpoint = checkpoint.or(status.checkpoint);
+            if checkpoint.is_some() {
+                status.checkpoint = checkpoint;
+                status.checkpoint_at = Some(now_ms());
+            }
             if let Some(progress) = &router.progress {
                 // An answer alone does not say that the chain is through with what was there: that takes several where the
                 // log is long.

@@ -227,8 +227,9 @@ fn topic_step(topic: &Topic, found: Option<&TopicSpec>, growth: Growth) -> Step 
         }
         std::cmp::Ordering::Less if growth == Growth::Refused => {
             return refuse(format!(
-                "it has {has} partitions, the topology says {wants}; `ovation topology apply` adds them, and `plan` says what \
-                 that means"
+                "it has {}, the topology says {wants}; `ovation topology apply` adds them, and `plan` says what \
+                 that means",
+                show_partitions(has)
             ));
         }
         std::cmp::Ordering::Less => {
@@ -293,14 +294,15 @@ fn table_format_step(format: &TableFormat, found: Option<&TableFormatSpec>) -> S
 
 /// `4 partitions, 7d, fenced`.
 pub(crate) fn describe_topic(topic: &Topic) -> String {
-    let mut parts = vec![match topic.partitions {
-        1 => "1 partition".to_owned(),
-        count => format!("{count} partitions"),
-    }];
+    let mut parts = vec![show_partitions(topic.partitions)];
     parts.extend(topic.retention.time.map(|time| format!("kept {}", show_duration(time))));
     parts.extend(topic.retention.size.map(|size| format!("up to {} a partition", show_size(size))));
     parts.extend(topic.fence.then(|| "fenced".to_owned()));
     parts.join(", ")
+}
+
+pub(crate) fn show_partitions(count: u32) -> String {
+    if count == 1 { "1 partition".to_owned() } else { format!("{count} partitions") }
 }
 
 fn show_kb(bytes: usize) -> String {

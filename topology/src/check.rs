@@ -24,6 +24,8 @@ use crate::yaml::Node;
 const DURATION_MAX: Duration = Duration::from_secs(366 * 86_400);
 /// Partitions of a topic at most: each one is a task.
 const PARTITIONS_MAX: u32 = 1024;
+/// Fluvio counts in seconds.
+const RETENTION_MIN: Duration = Duration::from_secs(1);
 /// Fluvio's own bound on names.
 const NAME_BYTES_MAX: usize = 200;
 /// A file at most: a topology with every test that one could want has a hundredth of it.
@@ -41,7 +43,7 @@ pub(crate) fn check(
         let message = format!("the file has {} bytes; expected at most {FILE_BYTES_MAX}", text.len());
         return Err(refused(Problem::new(file, None, message, None)));
     }
-    let tree = Node::read(text).map_err(|error| refused(yaml_problem(file, &error)))?;
+    let tree = Node::read(text).map_err(|error| refused(yaml_problem(file, text, &error)))?;
     let reader = Reader { file, text, environment, problems: Vec::new() };
     let mut check = Check { reader, modules, warnings: Vec::new(), places: Places::default() };
     let topology = Document::read(&tree, &mut check.reader).map(|document| check.topology(&document));
@@ -56,20 +58,18 @@ pub(crate) fn check(
 }
 
 /// The problem that stopped the YAML itself from being read.
-fn yaml_problem(file: &str, error: &YamlError) -> Problem {
+fn yaml_problem(file: &str, text: &str, error: &YamlError) -> Problem {
     let error = error.without_snippet();
     let options = serde_saphyr::render_options! { snippets: serde_saphyr::SnippetMode::Off };
     let message = error.render_with_options(options);
     let place = error.location();
     // The place is told beside the message.
-    let message = match place {
-        Some(place) => {
-            let said = format!("line {} column {}: ", place.line(), place.column());
-            message.replacen(&said, "", 1)
-        }
+    let said = place.map(|place| format!(" at line {}, column {}", place.line(), place.column()));
+    let message = match said.and_then(|said| message.strip_suffix(&said)) {
+        Some(message) => message.to_owned(),
         None => message,
     };
-    Problem::new(file, place, message.trim_start_matches("error: ").to_owned(), None)
+    Problem::new(file, place, message, None).found_in(text)
 }
 
 /// What is known while a document is checked.
@@ -96,7 +96,7 @@ impl Check<'_> {
         let smartmodules = self.smartmodules(document.smartmodules.as_ref());
         let table_formats = self.table_formats(document.table_formats.as_ref());
         let stages = self.stages(document);
-        let tests = self.tests(document, &stages);
+        let tests = self.tests(document);
         let topology = Topology {
             name: document.name.0.as_ref().map(|name| name.value.clone()).unwrap_or_default(),
             topics,
@@ -141,7 +141,7 @@ impl Check<'_> {
         }
         let retention = topic.and_then(|topic| topic.retention.as_ref());
         let time = retention.and_then(|retention| retention.time.as_ref());
-        let time = time.and_then(|time| self.duration(time, Duration::from_secs(1)));
+        let time = time.and_then(|time| self.duration(time, RETENTION_MIN));
         let size = retention.and_then(|retention| retention.size.as_ref()).and_then(|size| {
             let parsed = parse_size(&size.value).filter(|bytes| *bytes > 0);
             if parsed.is_none() {

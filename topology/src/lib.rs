@@ -27,9 +27,11 @@ mod plan;
 mod problem;
 mod quantity;
 mod read;
+mod reload;
 mod reset;
 mod restore;
 mod router;
+mod seek;
 mod spec;
 mod standby;
 mod status;
@@ -50,6 +52,7 @@ pub use modules::{FENCE, ModuleError, Modules, NUMBER};
 pub use partitions::{Partitions, PartitionsError};
 pub use plan::config_hash;
 pub use problem::{Problem, SpecError};
+pub use reload::Reloaded;
 pub use reset::{PartitionReset, ResetError, ResetFrom, plan_reset, reset};
 pub use spec::{
     Checked, Column, Emit, ModuleSource, Retention, SmartModule, Stage, TableFormat, Topic, Topology,

@@ -1,6 +1,6 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 
@@ -107,7 +107,7 @@ pub(crate) fn resolve_one(module: &SmartModule, modules: &dyn Modules) -> Result
             (builtin.clone(), wasm.into_owned())
         }
         ModuleSource::Path(path) => {
-            let wasm = std::fs::read(path).map_err(|reason| ModuleError::Unreadable {
+            let wasm = read_module(path).map_err(|reason| ModuleError::Unreadable {
                 name: module.name.clone(),
                 path: path.clone(),
                 reason,
@@ -123,6 +123,22 @@ pub(crate) fn resolve_one(module: &SmartModule, modules: &dyn Modules) -> Result
     let hashed = || format!("{stem}-{}", &hex_digest(&wasm)[..8]);
     let cluster_name = module.published.clone().unwrap_or_else(hashed);
     Ok(Resolved { cluster_name, wasm })
+}
+
+/// Bytes of a SmartModule at most: Fluvio's own are a few hundred kB.
+const MODULE_BYTES_MAX: u64 = 64 << 20;
+
+/// The bytes of a `.wasm` file. Nothing else is read: a device has no end.
+pub(crate) fn read_module(path: &Path) -> std::io::Result<Vec<u8>> {
+    let found = std::fs::metadata(path)?;
+    if !found.is_file() {
+        return Err(std::io::Error::other("it is not a file"));
+    }
+    if found.len() > MODULE_BYTES_MAX {
+        let text = format!("it has {} bytes; expected at most {MODULE_BYTES_MAX}", found.len());
+        return Err(std::io::Error::other(text));
+    }
+    std::fs::read(path)
 }
 
 /// Whether these are the bytes of a WebAssembly module, by their first ones.

@@ -14,7 +14,7 @@ use crate::spec::{Stage, Topology};
 const DEFAULT_EVERY: Duration = Duration::from_millis(100);
 
 /// What one task does.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct TaskPlan {
     pub(crate) stage: String,
     pub(crate) partition: u32,
@@ -26,6 +26,8 @@ pub(crate) struct TaskPlan {
     pub(crate) every: Duration,
     /// How long a source has to be quiet before ticks move its stream time.
     pub(crate) idleness: Duration,
+    /// Whether ticks can be appended to the source: a fenced one is another stage's outlet, and takes that stage's numbers only.
+    pub(crate) ticks: bool,
     /// Hash of what a checkpoint depends on.
     pub(crate) config: String,
     modules: Vec<ChainModule>,
@@ -36,7 +38,8 @@ pub(crate) fn plan(topology: &Topology, modules: &BTreeMap<String, Resolved>) ->
     let mut tasks = Vec::new();
     for stage in &topology.stages {
         let config = config_hash(topology, stage);
-        let partitions = topology.topic(&stage.source).map_or(0, |topic| topic.partitions);
+        let source = topology.topic(&stage.source);
+        let partitions = source.map_or(0, |topic| topic.partitions);
         for partition in 0..partitions {
             tasks.push(TaskPlan {
                 stage: stage.name.clone(),
@@ -47,6 +50,7 @@ pub(crate) fn plan(topology: &Topology, modules: &BTreeMap<String, Resolved>) ->
                 checkpoints: stage.checkpoints.clone(),
                 every: stage.every().unwrap_or(DEFAULT_EVERY),
                 idleness: idleness(stage),
+                ticks: source.is_none_or(|topic| !topic.fence),
                 config: config.clone(),
                 modules: chain(stage, modules),
             });
@@ -129,6 +133,7 @@ impl TaskPlan {
             checkpoints: None,
             every: DEFAULT_EVERY,
             idleness: Duration::ZERO,
+            ticks: true,
             config: "aa".to_owned(),
             modules: Vec::new(),
         }
@@ -175,6 +180,13 @@ stages:
         let partitions: Vec<u32> = tasks.iter().map(|task| task.partition).collect();
         assert_eq!(partitions, [0, 1, 2]);
         assert_eq!(tasks[0].every, Duration::from_millis(50));
+    }
+
+    #[test]
+    fn a_fenced_source_takes_no_ticks() {
+        assert!(planned(WORDS)[0].ticks);
+        let text = WORDS.replace("{ partitions: 3 }\n  counts", "{ partitions: 3, fence: true }\n  counts");
+        assert!(!planned(&text)[0].ticks);
     }
 
     #[test]

@@ -1,6 +1,6 @@
 use std::fmt;
 
-use miette::{Diagnostic, NamedSource, Severity, SourceSpan};
+use miette::{Diagnostic, GraphicalReportHandler, GraphicalTheme, NamedSource, Severity, SourceSpan};
 use serde_saphyr::Location;
 
 /// What is wrong with a topology: every problem that was found, each with its place.
@@ -39,6 +39,27 @@ impl SpecError {
     pub fn problems(&self) -> &[Problem] {
         &self.problems
     }
+
+    /// Each problem with its line, underlined, and then how many there are. `colours` for a terminal that has them; `width` in
+    /// characters.
+    pub fn render(&self, colours: bool, width: usize) -> String {
+        let theme = if colours { GraphicalTheme::unicode() } else { GraphicalTheme::unicode_nocolor() };
+        let handler = GraphicalReportHandler::new_themed(theme).with_width(width).with_context_lines(1);
+        let mut out = String::new();
+        for problem in &self.problems {
+            // Writing into memory cannot fail.
+            let _ = handler.render_report(&mut out, &Shown { problem, source: &self.source });
+            out.push('\n');
+        }
+        let count = |is_warning| self.problems.iter().filter(|it| it.is_warning == is_warning).count();
+        let counts = [(count(false), "mistake"), (count(true), "warning")];
+        let told = counts.into_iter().filter(|(count, _)| *count > 0).map(|(count, what)| match count {
+            1 => format!("1 {what}"),
+            count => format!("{count} {what}s"),
+        });
+        out.push_str(&format!("{}: {}", self.source.name(), told.collect::<Vec<_>>().join(", ")));
+        out
+    }
 }
 
 impl Problem {
@@ -57,6 +78,21 @@ impl Problem {
             file: file.to_owned(),
             span,
         }
+    }
+
+    /// Gives a problem with a line and no bytes the ones at its line and column.
+    pub(crate) fn found_in(mut self, text: &str) -> Self {
+        let line_index = usize::try_from(self.line).unwrap_or(0).wrapping_sub(1);
+        let column_index = usize::try_from(self.column).unwrap_or(0).saturating_sub(1);
+        if self.span.is_none()
+            && let Some(line) = text.split_inclusive('\n').nth(line_index)
+        {
+            let start: usize = text.split_inclusive('\n').take(line_index).map(str::len).sum();
+            let within: usize = line.chars().take(column_index).map(char::len_utf8).sum();
+            let at = (start + within).min(text.len().saturating_sub(1));
+            self.span = Some(SourceSpan::new(at.into(), 1));
+        }
+        self
     }
 
     pub(crate) fn warning(self) -> Self {
@@ -119,6 +155,40 @@ impl Diagnostic for SpecError {
     }
 }
 
+/// A problem beside the file that it is in.
+#[derive(Debug)]
+struct Shown<'a> {
+    problem: &'a Problem,
+    source: &'a NamedSource<String>,
+}
+
+impl fmt::Display for Shown<'_> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.problem.message)
+    }
+}
+
+impl std::error::Error for Shown<'_> {}
+
+impl Diagnostic for Shown<'_> {
+    fn severity(&self) -> Option<Severity> {
+        self.problem.severity()
+    }
+
+    fn source_code(&self) -> Option<&dyn miette::SourceCode> {
+        // Without a place there is nothing to show of it.
+        self.problem.span.map(|_| self.source as &dyn miette::SourceCode)
+    }
+
+    fn labels(&self) -> Option<Box<dyn Iterator<Item = miette::LabeledSpan> + '_>> {
+        self.problem.labels()
+    }
+
+    fn help<'a>(&'a self) -> Option<Box<dyn fmt::Display + 'a>> {
+        self.problem.help()
+    }
+}
+
 impl fmt::Display for Problem {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(formatter, "{}", self.file)?;
@@ -138,7 +208,7 @@ impl Diagnostic for Problem {
 
     fn labels(&self) -> Option<Box<dyn Iterator<Item = miette::LabeledSpan> + '_>> {
         let span = self.span?;
-        Some(Box::new(std::iter::once(miette::LabeledSpan::at(span, "here"))))
+        Some(Box::new(std::iter::once(miette::LabeledSpan::underline(span))))
     }
 
     fn help<'a>(&'a self) -> Option<Box<dyn fmt::Display + 'a>> {

@@ -28,6 +28,9 @@ pub(crate) struct Reader<'a> {
 
 /// Something that can be read from a tree. `None` where it cannot; then a problem was told.
 pub(crate) trait Read: Sized {
+    /// Whether a key with nothing behind it is one of these. Else it counts as absent, as where all below it is commented out.
+    const IS_NOTHING_TOO: bool = false;
+
     fn read(node: &Node, reader: &mut Reader<'_>) -> Option<Self>;
 }
 
@@ -99,13 +102,20 @@ impl Fields<'_> {
     pub(crate) fn optional<T: Read>(&mut self, key: &'static str, reader: &mut Reader<'_>) -> Option<T> {
         self.known.push(key);
         let (_, node) = self.entries.iter().find(|(found, _)| found.value == key)?;
+        if matches!(node.kind, Kind::Null) && !T::IS_NOTHING_TOO {
+            return None;
+        }
         T::read(node, reader)
     }
 
     /// A key that has to be there.
     pub(crate) fn required<T: Read>(&mut self, key: &'static str, reader: &mut Reader<'_>) -> Option<T> {
-        if !self.entries.iter().any(|(found, _)| found.value == key) {
-            reader.problem(self.place, format!("the key {key:?} is missing"), None);
+        match self.entries.iter().find(|(found, _)| found.value == key) {
+            None => reader.problem(self.place, format!("the key {key:?} is missing"), None),
+            Some((found, node)) if matches!(node.kind, Kind::Null) && !T::IS_NOTHING_TOO => {
+                reader.problem(found.place, format!("the key {key:?} has no value"), None);
+            }
+            Some(_) => {}
         }
         self.optional(key, reader)
     }
@@ -342,6 +352,8 @@ pub(crate) struct Any {
 }
 
 impl Read for Any {
+    const IS_NOTHING_TOO: bool = true;
+
     fn read(node: &Node, _: &mut Reader<'_>) -> Option<Self> {
         Some(Self { node: node.clone() })
     }

@@ -10,6 +10,7 @@ use crate::failure::Failure;
 use crate::outlet::Outlet;
 use crate::plan::{TaskPlan, plan};
 use crate::restore::{last_of, look_back, place_of};
+use crate::seek::offset_at;
 use crate::spec::Topology;
 
 /// Which source records a new epoch begins with.
@@ -20,6 +21,10 @@ pub enum ResetFrom {
     Beginning,
     /// The next one to come: what is there is left out.
     Now,
+    /// The one at this offset of each partition, or the nearest that is there.
+    Offset(i64),
+    /// The first one that is not older than this time, ms since 1970.
+    Time(i64),
 }
 
 /// What a reset finds, and does, in one source partition of a stage.
@@ -39,10 +44,34 @@ pub struct PartitionReset {
     pub next_epoch: u64,
     /// Source offset that it begins with.
     pub offset: i64,
+    /// The oldest source offset that is there.
+    pub source_start: i64,
     /// The source's high watermark.
     pub high_watermark: i64,
+    /// The sink, where the old epoch's results stay and the new one's come behind them.
+    pub sink: String,
+    /// How many results of all epochs its partition holds.
+    pub sink_records: i64,
     config: String,
     checkpoints: String,
+}
+
+impl PartitionReset {
+    /// Source records that the new epoch has to process at first.
+    pub fn to_process(&self) -> i64 {
+        self.high_watermark - self.offset
+    }
+
+    /// How many of them the old epoch's checkpoint counts already. What it has processed since is not known here, and comes
+    /// on top.
+    pub fn again(&self) -> i64 {
+        self.checkpoint.map_or(0, |checkpoint| (checkpoint.min(self.high_watermark) - self.offset).max(0))
+    }
+
+    /// Source records behind the old epoch's checkpoint that the new one leaves out.
+    pub fn left_out(&self) -> i64 {
+        self.checkpoint.map_or(0, |checkpoint| (self.offset - checkpoint.max(self.source_start)).max(0))
+    }
 }
 
 /// Why an epoch cannot be ended.
@@ -102,6 +131,15 @@ async fn examine(cluster: &Cluster, task: TaskPlan, from: ResetFrom) -> Result<P
         None => Default::default(),
     };
     let source = bounds(cluster, &task.source, task.partition).await?;
+    let sink = bounds(cluster, &task.sink, task.partition).await?;
+    let offset = match from {
+        ResetFrom::Beginning => source.start,
+        ResetFrom::Now => source.end,
+        ResetFrom::Offset(offset) => offset.clamp(source.start, source.end),
+        ResetFrom::Time(time) => {
+            offset_at(cluster, &task.source, task.partition, source.clone(), time).await?
+        }
+    };
     // Whatever the outlets hold, and whoever wrote it: the new epoch is behind all of it.
     let found = look_back(cluster, &task, stored, stored_reject).await?;
     let checkpoint = match found.choice {
@@ -113,11 +151,11 @@ async fn examine(cluster: &Cluster, task: TaskPlan, from: ResetFrom) -> Result<P
         seq: if stored.epoch == found.epoch { stored.seq } else { 0 },
         checkpoint,
         next_epoch: found.epoch + 1,
-        offset: match from {
-            ResetFrom::Beginning => source.start,
-            ResetFrom::Now => source.end,
-        },
+        offset,
+        source_start: source.start,
         high_watermark: source.end,
+        sink: task.sink,
+        sink_records: sink.end - sink.start,
         stage: task.stage,
         partition: task.partition,
         config: task.config,

@@ -27,6 +27,8 @@ pub(crate) struct Restored {
     pub(crate) stored: Place,
     /// Last stored dead letter.
     pub(crate) stored_reject: Place,
+    /// The oldest source offset that is there.
+    pub(crate) source_start: i64,
     /// The source's high watermark.
     pub(crate) high_watermark: i64,
     /// Everything below this offset of the checkpoint partition was there to be looked at.
@@ -34,6 +36,24 @@ pub(crate) struct Restored {
 }
 
 impl Restored {
+    /// Whether the source holds nothing that is to be processed.
+    pub(crate) fn is_caught_up(&self) -> bool {
+        self.checkpoint.offset >= self.high_watermark
+    }
+
+    /// Source offset to open the stream at. A chain that has nothing to read says nothing (docs/fluvio.md 9). Where a tick
+    /// cannot make it speak it is given the last record again, which its last module skips, and answers.
+    pub(crate) fn opening(&self, ticks: bool) -> i64 {
+        let Checkpoint { offset, .. } = self.checkpoint;
+        let speaks = ticks || !self.is_caught_up() || offset <= self.source_start;
+        if speaks { offset } else { offset - 1 }
+    }
+
+    /// Whether no answer can be waited for: nothing to process, no ticks, and no record to give again.
+    pub(crate) fn is_mute(&self, ticks: bool) -> bool {
+        !ticks && self.is_caught_up() && self.opening(ticks) == self.checkpoint.offset
+    }
+
     /// Number of the last stored result of the epoch.
     pub(crate) fn stored_seq(&self) -> u64 {
         if self.stored.epoch == self.epoch { self.stored.seq } else { 0 }
@@ -97,6 +117,7 @@ pub(crate) async fn restore(cluster: &Cluster, plan: &TaskPlan) -> Result<Restor
         is_new,
         stored,
         stored_reject,
+        source_start: source.start,
         high_watermark: source.end,
         checkpoints_end: found.checkpoints_end,
     })
@@ -258,6 +279,34 @@ mod tests {
         let tail = [record(0, "words", 1, 7), record(1, "words", 2, 2), record(2, "words", 2, 1)];
         assert_eq!(place_of(highest(&tail).as_ref()), Place { epoch: 2, seq: 2 });
         assert_eq!(place_of(highest(&[]).as_ref()), Place::default());
+    }
+
+    fn restored(offset: i64, source: std::ops::Range<i64>) -> Restored {
+        let config = "aa".to_owned();
+        Restored {
+            epoch: 1,
+            checkpoint: Checkpoint { config, offset, seq: 0, reject_seq: 0, pieces: Vec::new() },
+            is_new: false,
+            stored: Place::default(),
+            stored_reject: Place::default(),
+            source_start: source.start,
+            high_watermark: source.end,
+            checkpoints_end: 0,
+        }
+    }
+
+    #[test]
+    fn a_chain_without_ticks_is_given_the_last_record_again_where_there_is_one() {
+        let opened = |offset, source, ticks| {
+            let restored = restored(offset, source);
+            (restored.opening(ticks), restored.is_mute(ticks))
+        };
+        assert_eq!(opened(7, 0..7, true), (7, false), "a tick makes it answer");
+        assert_eq!(opened(7, 0..7, false), (6, false));
+        assert_eq!(opened(5, 0..7, false), (5, false), "it has something to read");
+        assert_eq!(opened(0, 0..0, false), (0, true), "an empty source");
+        assert_eq!(opened(7, 7..7, false), (7, true), "retention took it all");
+        assert_eq!(opened(7, 7..9, false), (7, false));
     }
 
     #[test]

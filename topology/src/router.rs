@@ -33,6 +33,15 @@ pub(crate) struct Numbering {
     pub(crate) pending: VecDeque<Outgoing>,
     /// Bytes of their values.
     bytes: usize,
+    /// What was confirmed since it was last taken.
+    pub(crate) tally: Tally,
+}
+
+/// Records, and the bytes of their values.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Tally {
+    pub(crate) records: u64,
+    pub(crate) bytes: u64,
 }
 
 /// Why an answer cannot be used; the way out is to restart from the checkpoint.
@@ -207,6 +216,8 @@ impl Numbering {
             && known.seq <= self.stored
         {
             self.bytes -= known.value.len();
+            self.tally.records += 1;
+            self.tally.bytes += known.value.len() as u64;
             self.pending.pop_front();
         }
     }
@@ -278,6 +289,7 @@ mod tests {
         router.results.confirm(8);
         assert_eq!(pending(&router), [9]);
         assert_eq!(router.held_bytes() * 2, both);
+        assert_eq!(router.results.tally, Tally { records: 1, bytes: both as u64 / 2 });
     }
 
     #[test]

@@ -44,7 +44,7 @@ impl Standby {
             Some(topic) => Box::pin(stream::select(sink, one(topic, OutletKind::DeadLetter))),
             None => Box::pin(sink),
         };
-        Self { stage: plan.stage.clone(), stored, patience: Patience::new(Instant::now()) }
+        Self { stage: plan.stage.clone(), stored, patience: Patience::new(Instant::now(), plan.ticks) }
     }
 
     /// The next number that is stored, by whomever; none where the broker could not be read, or a record is not the stage's.
@@ -69,6 +69,8 @@ impl Standby {
 /// Decides when to take over. No I/O.
 #[derive(Debug)]
 pub(crate) struct Patience {
+    /// Whether the other engine ticks while anything waits; on some sources nobody can.
+    ticks: bool,
     /// Since when the outlets have stood still.
     outlets: Instant,
     /// Since when something has been held back.
@@ -76,8 +78,8 @@ pub(crate) struct Patience {
 }
 
 impl Patience {
-    pub(crate) fn new(now: Instant) -> Self {
-        Self { outlets: now, held: None }
+    pub(crate) fn new(now: Instant, ticks: bool) -> Self {
+        Self { ticks, outlets: now, held: None }
     }
 
     /// Something was stored, or it is not to be known.
@@ -95,7 +97,7 @@ impl Patience {
     /// of the source.
     pub(crate) fn is_over(&self, progress: Option<&Progress>, answered: Instant, now: Instant) -> bool {
         let still = |since: Instant| now.saturating_duration_since(since.max(self.outlets)) >= TAKEOVER;
-        let waits = progress.is_some_and(Progress::waits);
+        let waits = self.ticks && progress.is_some_and(Progress::waits);
         self.held.is_some_and(still) || (waits && still(answered))
     }
 }
@@ -127,7 +129,7 @@ mod tests {
     #[test]
     fn an_outlet_that_moves_is_left_to_the_other_engine() {
         let start = Instant::now();
-        let mut patience = Patience::new(start);
+        let mut patience = Patience::new(start, true);
         patience.hold(true, start);
         for ms in (0..5_000).step_by(600) {
             assert!(!patience.is_over(None, start, after(start, ms)));
@@ -139,7 +141,7 @@ mod tests {
     #[test]
     fn results_are_given_time_from_when_they_came() {
         let start = Instant::now();
-        let mut patience = Patience::new(start);
+        let mut patience = Patience::new(start, true);
         assert!(!patience.is_over(None, start, after(start, 60_000)), "nothing is held back");
         patience.hold(true, after(start, 60_000));
         assert!(!patience.is_over(None, start, after(start, 60_699)));
@@ -151,10 +153,20 @@ mod tests {
     #[test]
     fn a_source_without_ticks_has_nobody_who_ticks() {
         let start = Instant::now();
-        let patience = Patience::new(start);
+        let patience = Patience::new(start, true);
         let answered = after(start, 10_000);
         assert!(!patience.is_over(Some(&progress(2)), answered, after(start, 10_699)));
         assert!(patience.is_over(Some(&progress(2)), answered, after(start, 10_700)));
         assert!(!patience.is_over(Some(&progress(0)), answered, after(start, 99_000)), "nothing waits");
+        let mut patience = Patience::new(start, false);
+        assert!(
+            !patience.is_over(Some(&progress(2)), answered, after(start, 99_000)),
+            "nobody can tick there"
+        );
+        patience.hold(true, after(start, 99_000));
+        assert!(
+            patience.is_over(Some(&progress(2)), answered, after(start, 99_700)),
+            "results are missed all the same"
+        );
     }
 }

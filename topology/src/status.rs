@@ -41,6 +41,18 @@ pub struct TaskStatus {
     pub kept: StateSize,
     /// Source offset of the last checkpoint that this task has stored, or began with.
     pub checkpoint: Option<i64>,
+    /// When the last checkpoint was stored that this task has stored itself, ms since 1970.
+    pub checkpoint_at: Option<i64>,
+    /// Source records that the chain has taken since the engine started; those that a restart replays count again.
+    pub records: u64,
+    /// Results that this task has stored since the engine started.
+    pub results: u64,
+    /// Bytes of them, keys left out.
+    pub result_bytes: u64,
+    /// Dead letters that this task has stored since the engine started, or dropped where the stage has no topic for them.
+    pub rejects: u64,
+    /// Bytes of the stored ones.
+    pub reject_bytes: u64,
 }
 
 /// How much a chain keeps between records.
@@ -105,7 +117,20 @@ impl TaskStatus {
             backlog: 0,
             kept: StateSize::default(),
             checkpoint: None,
+            checkpoint_at: None,
+            records: 0,
+            results: 0,
+            result_bytes: 0,
+            rejects: 0,
+            reject_bytes: 0,
         }
+    }
+
+    /// A task begins in the place of one that has ended. What was counted since the engine started goes on.
+    pub(crate) fn begin_again(&mut self) {
+        self.state = TaskState::Starting;
+        self.ready = false;
+        self.error = None;
     }
 
     /// Source records that are known and not processed yet.

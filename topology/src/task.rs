@@ -29,7 +29,8 @@ pub(crate) struct Task {
     pub(crate) plan: TaskPlan,
     pub(crate) status: watch::Sender<TaskStatus>,
     pub(crate) shutdown: CancellationToken,
-    pub(crate) source: Outlet,
+    /// Where ticks go; none where the source takes none.
+    pub(crate) source: Option<Outlet>,
     pub(crate) sink: Outlet,
     pub(crate) dead_letter: Option<Outlet>,
     pub(crate) checkpoints: Option<Outlet>,
@@ -50,7 +51,7 @@ impl Task {
     ) -> Self {
         let outlet = |topic: &str| Outlet::open(&cluster, topic, plan.partition);
         Self {
-            source: outlet(&plan.source),
+            source: plan.ticks.then(|| outlet(&plan.source)),
             sink: outlet(&plan.sink),
             dead_letter: plan.dead_letter.as_deref().map(outlet),
             checkpoints: plan.checkpoints.as_deref().map(outlet),
@@ -151,7 +152,8 @@ impl Task {
         let checkpoint = &restored.checkpoint;
         let modules = self.plan.modules(restored.epoch, checkpoint);
         let (source, partition) = (&self.plan.source, self.plan.partition);
-        let opening = ChainStream::open(&self.cluster, source, partition, checkpoint.offset, &modules);
+        let from = restored.opening(self.plan.ticks);
+        let opening = ChainStream::open(&self.cluster, source, partition, from, &modules);
         let stream = tokio::select! {
             stream = opening => stream?,
             () = self.shutdown.cancelled() => return Ok(()),
@@ -161,6 +163,7 @@ impl Task {
         }
         self.status.send_modify(|status| {
             status.state = TaskState::Running;
+            status.ready = restored.is_mute(self.plan.ticks);
             status.error = None;
             status.epoch = restored.epoch;
             status.offset = checkpoint.offset;
@@ -175,7 +178,7 @@ impl Task {
     /// Connects, and finds out where to go on.
     async fn start(&self) -> Result<Restored, Failure> {
         let outlets =
-            [Some(&self.source), Some(&self.sink), self.dead_letter.as_ref(), self.checkpoints.as_ref()];
+            [self.source.as_ref(), Some(&self.sink), self.dead_letter.as_ref(), self.checkpoints.as_ref()];
         for outlet in outlets.into_iter().flatten() {
             outlet.ready().await?;
         }

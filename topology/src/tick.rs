@@ -24,7 +24,8 @@ const RESULTS_PER_TICK: u64 = 8;
 /// Appends ticks to one source partition. One batch at most is on its way, from here to the chain's answer, so a stage that
 /// lags is not given more of them.
 pub(crate) struct Ticker {
-    producer: Producer,
+    /// None for a source that takes no ticks: then there are none.
+    producer: Option<Producer>,
     pace: Pace,
     /// The batch that the broker has not acknowledged yet.
     sending: Option<JoinHandle<Result<i64, ProduceError>>>,
@@ -44,7 +45,7 @@ struct Pace {
 }
 
 impl Ticker {
-    pub(crate) fn new(producer: Producer, every: Duration, idleness: Duration) -> Self {
+    pub(crate) fn new(producer: Option<Producer>, every: Duration, idleness: Duration) -> Self {
         Self { producer, pace: Pace::new(every, idleness), sending: None, unanswered: None, sent_at: None }
     }
 
@@ -95,7 +96,7 @@ impl Ticker {
     }
 
     fn send(&mut self, time: i64, count: u64) {
-        let producer = self.producer.clone();
+        let Some(producer) = self.producer.clone() else { return };
         let value = serde_json::to_vec(&Tick { tick: time }).unwrap_or_default();
         self.sent_at = Some(Instant::now());
         self.sending = Some(tokio::spawn(async move {
@@ -139,7 +140,8 @@ impl Pace {
     }
 }
 
-fn now_ms() -> i64 {
+/// The clock, ms since 1970.
+pub(crate) fn now_ms() -> i64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
 }

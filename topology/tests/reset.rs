@@ -8,7 +8,7 @@ mod support;
 use std::time::Duration;
 
 use ovation_broker::Limits;
-use ovation_client::bounds;
+use ovation_client::{bounds, read_from};
 use ovation_topology::{
     Engine, EngineError, EngineOptions, ResetFrom, TaskState, Topology, apply, plan_reset, reset,
 };
@@ -101,6 +101,60 @@ async fn a_running_engine_takes_a_reset_to_now() {
             .await;
         lines.send(Some(b"key".to_vec()), b"counted".to_vec()).await.unwrap();
         eventually("the new epoch counts", || async { words_of_epoch(&words, 2).await == 1 }).await;
+        stop.cancel();
+        engine.join().await;
+        words.remove().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reset_to_an_offset_or_a_time_begins_there() {
+    for words in support::each("place", 1).await {
+        let text = words.topology();
+        let topology = Topology::parse("words.yaml", &text).unwrap();
+        let (engine, stop) = start(&words, &text).await;
+        let lines = source(&words).await;
+        assert!(engine.wait_ready(Duration::from_secs(30)).await);
+        for _ in 0..3 {
+            lines.send(Some(b"key".to_vec()), b"old words".to_vec()).await.unwrap();
+        }
+        eventually("the first epoch has counted", || async { final_words(&words).await == 6 }).await;
+        let stored = lines.send(Some(b"key".to_vec()), b"one more".to_vec()).await.unwrap();
+        lines.send(Some(b"key".to_vec()), b"and another".to_vec()).await.unwrap();
+        eventually("it counts on", || async { final_words(&words).await == 10 }).await;
+        eventually("nothing is open", || async { engine.status()[0].open == 0 }).await;
+
+        let held = bounds(&words.cluster, &words.topic("lines"), 0).await.unwrap();
+        let planned = async |from| {
+            let resets = plan_reset(&words.cluster, &topology, Some("words"), from).await.unwrap();
+            let [found] = &resets[..] else { panic!("one partition") };
+            assert_eq!((found.source_start, found.high_watermark), (held.start, held.end));
+            assert_eq!(found.to_process(), held.end - found.offset);
+            assert_eq!(found.sink_records, i64::try_from(found.seq).unwrap(), "one epoch");
+            found.clone()
+        };
+        assert_eq!(planned(ResetFrom::Offset(3)).await.offset, 3);
+        let past_the_end = planned(ResetFrom::Offset(i64::MAX)).await;
+        assert_eq!(past_the_end.offset, held.end);
+        assert_eq!(past_the_end.left_out(), held.end - past_the_end.checkpoint.unwrap());
+        assert_eq!(planned(ResetFrom::Offset(-7)).await.offset, held.start);
+        let record = read_from(&words.cluster, &words.topic("lines"), 0, stored.offset, 1_000).await.unwrap();
+        let time = record[0].timestamp;
+        let found = planned(ResetFrom::Time(time)).await;
+        let log = read_from(&words.cluster, &words.topic("lines"), 0, 0, 1_000).await.unwrap();
+        let first = log.iter().find(|record| record.timestamp >= time).unwrap();
+        assert_eq!(found.offset, first.offset, "ticks stand between the lines");
+        assert_eq!(planned(ResetFrom::Time(0)).await.offset, held.start);
+        assert_eq!(planned(ResetFrom::Time(i64::MAX)).await.offset, held.end);
+
+        let from = ResetFrom::Time(time);
+        let resets = plan_reset(&words.cluster, &topology, Some("words"), from).await.unwrap();
+        reset(&words.cluster, &resets).await.unwrap();
+        eventually("what came since then is counted again", || async {
+            words_of_epoch(&words, 2).await == 4
+        })
+        .await;
+        assert_eq!(words_of_epoch(&words, 1).await, 10, "what was stored stays");
         stop.cancel();
         engine.join().await;
         words.remove().await;

@@ -2,9 +2,11 @@
 
 #![expect(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
 
+use std::path::Path;
 use std::time::Duration;
 
 use ovation_topology::{Emit, ModuleSource, Topology, WindowKind};
+use serde_json::Value;
 
 const WORDS: &str = "\
 name: words
@@ -72,20 +74,6 @@ fn an_unknown_key_is_an_error_with_a_guess() {
         "words.yaml:3:33: unknown key \"retentoin\"; expected one of `partitions`, `retention`, `fence`"
     );
     assert_eq!(problem.help.as_deref(), Some("did you mean `retention`?"));
-}
-
-#[test]
-fn a_diagnostic_underlines_the_spot() {
-    let text = WORDS.replace("source: lines", "source: linse");
-    let error = Topology::parse("words.yaml", &text).unwrap_err();
-    let mut shown = String::new();
-    miette::GraphicalReportHandler::new_themed(miette::GraphicalTheme::unicode_nocolor())
-        .render_report(&mut shown, &error)
-        .unwrap();
-    assert!(shown.contains("words.yaml:12:13"), "{shown}");
-    assert!(shown.contains("source: linse"), "{shown}");
-    assert!(shown.contains("did you mean `lines`?"), "{shown}");
-    assert!(shown.contains("┬"), "{shown}");
 }
 
 #[test]
@@ -267,5 +255,82 @@ fn nonsense_is_refused_without_a_panic() {
         "name: x\ntopics: {}\nstages: {}",
     ] {
         assert!(Topology::parse("words.yaml", text).is_err(), "{text:?}");
+    }
+}
+
+/// Paths of the schema where `value` does not fit it, in the small part of JSON Schema that is used here.
+fn misfits(root: &Value, schema: &Value, value: &Value, path: &str, found: &mut Vec<String>) {
+    if let Some(name) = schema["$ref"].as_str().and_then(|reference| reference.strip_prefix("#/$defs/")) {
+        return misfits(root, &root["$defs"][name], value, path, found);
+    }
+    if let Some(choices) = schema["anyOf"].as_array() {
+        let fits = |choice: &Value| {
+            let mut found = Vec::new();
+            misfits(root, choice, value, path, &mut found);
+            found.is_empty()
+        };
+        if !choices.iter().any(fits) {
+            found.push(format!("{path}: none of the choices"));
+        }
+        return;
+    }
+    let kinds: Vec<&str> = match &schema["type"] {
+        Value::String(kind) => vec![kind],
+        Value::Array(kinds) => kinds.iter().filter_map(Value::as_str).collect(),
+        _ => Vec::new(),
+    };
+    let kind = match value {
+        Value::Null => "null",
+        Value::Bool(_) => "boolean",
+        Value::Number(_) if kinds.contains(&"number") => "number",
+        Value::Number(_) => "integer",
+        Value::String(_) => "string",
+        Value::Array(_) => "array",
+        Value::Object(_) => "object",
+    };
+    if !kinds.is_empty() && !kinds.contains(&kind) {
+        found.push(format!("{path}: a {kind}, not {kinds:?}"));
+    }
+    for item in value.as_array().into_iter().flatten().filter(|_| schema["items"].is_object()) {
+        misfits(root, &schema["items"], item, &format!("{path}[]"), found);
+    }
+    for (key, inner) in value.as_object().into_iter().flatten() {
+        let path = format!("{path}/{key}");
+        match (&schema["properties"][key], &schema["additionalProperties"]) {
+            (Value::Null, Value::Bool(false)) => found.push(format!("{path}: unknown")),
+            (Value::Null, Value::Null) => {}
+            (Value::Null, other) => misfits(root, other, inner, &path, found),
+            (known, _) => misfits(root, known, inner, &path, found),
+        }
+    }
+    for key in schema["required"].as_array().into_iter().flatten().filter_map(Value::as_str) {
+        if value.is_object() && value.get(key).is_none() {
+            found.push(format!("{path}: {key} is missing"));
+        }
+    }
+}
+
+#[test]
+fn the_shipped_schema_is_the_one_of_the_types_and_the_shipped_topologies_fit_it() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let shipped = std::fs::read_to_string(root.join("docs/topology.schema.json")).unwrap();
+    let schema = Topology::schema();
+    let now = format!("{}\n", serde_json::to_string_pretty(&schema).unwrap());
+    assert!(shipped == now, "write it again: ovation topology schema > docs/topology.schema.json");
+    let text = std::fs::read_to_string(root.join("topology.yaml")).unwrap();
+    assert!(text.starts_with("# yaml-language-server: $schema=docs/topology.schema.json\n"));
+    for text in [text.as_str(), WORDS] {
+        let value: Value = serde_saphyr::from_str(text).unwrap();
+        let mut found = Vec::new();
+        misfits(&schema, &schema, &value, "", &mut found);
+        assert!(found.is_empty(), "{found:?}");
+    }
+    for (from, to) in
+        [("source: lines", "sourc: lines"), ("grace: 2s", "grace: [2s]"), ("    sink: counts\n", "")]
+    {
+        let value: Value = serde_saphyr::from_str(&WORDS.replacen(from, to, 1)).unwrap();
+        let mut found = Vec::new();
+        misfits(&schema, &schema, &value, "", &mut found);
+        assert!(!found.is_empty(), "{to:?} fits");
     }
 }

@@ -2,8 +2,9 @@
 
 use serde::Serialize;
 
-use crate::tags::{CHECKPOINT_KEY, PROGRESS_KEY, REJECT_KEY, TICK_KEY};
-use crate::{Batch, Failure, Output, ParamError, Params, RecordRef, Transform};
+use crate::emit::{Counters, Identity};
+use crate::tags::{CHECKPOINT_KEY, PROGRESS_KEY};
+use crate::{Batch, Emit, Failure, Output, ParamError, Params, RecordRef, SourceRecord, Transform, reason};
 
 /// Longest `data` of one checkpoint piece, in bytes: a SmartModule parameter is cut at 32,767 bytes in silence, so what is to
 /// come back as parameters goes in pieces below that.
@@ -23,7 +24,7 @@ pub trait Stage: Sized {
     /// A sentence that names the parameter at fault.
     fn open(params: &Params) -> Result<Self, String>;
 
-    /// Takes the next record; results and rejects go through `emit`.
+    /// Takes the next record; results and rejects go through `emit`. Of control records it sees ticks and rejects alone.
     fn record(&mut self, record: &SourceRecord<'_>, emit: &mut Emit<'_>);
 
     /// Where the stage stands. Asked for once a call.
@@ -71,105 +72,6 @@ pub struct StageState {
     pub windows: usize,
     /// Ids in the dedup horizon.
     pub ids: usize,
-}
-
-/// A record of the source topic, with its place.
-#[derive(Debug, Clone, Copy)]
-pub struct SourceRecord<'a> {
-    /// Offset in the source partition.
-    pub offset: i64,
-    /// Fluvio's timestamp of the record, ms; none where its producer gave none.
-    pub timestamp: Option<i64>,
-    /// Key.
-    pub key: Option<&'a [u8]>,
-    /// Value.
-    pub value: &'a [u8],
-}
-
-impl SourceRecord<'_> {
-    /// Whether this is a reject that an earlier module of the chain tagged.
-    #[must_use]
-    pub fn is_reject(&self) -> bool {
-        self.key == Some(REJECT_KEY.as_bytes())
-    }
-
-    /// Whether this only moves stream time.
-    #[must_use]
-    pub fn is_tick(&self) -> bool {
-        self.key == Some(TICK_KEY.as_bytes())
-    }
-}
-
-/// What every numbered record says of itself.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Numbering<'a> {
-    /// Stage.
-    pub stage: &'a str,
-    /// Epoch: counts resets.
-    pub epoch: u64,
-    /// 1, 2, 3, … per stage, epoch and source partition.
-    pub seq: u64,
-    /// Source topic.
-    pub topic: &'a str,
-    /// Source partition.
-    pub partition: u32,
-    /// Source offset of the record that gave rise to this.
-    pub offset: i64,
-}
-
-#[derive(Debug, Clone, Default)]
-struct Identity {
-    stage: String,
-    epoch: u64,
-    topic: String,
-    partition: u32,
-    config: String,
-}
-
-#[derive(Debug, Clone, Copy, Default)]
-struct Counters {
-    /// Next source offset; none before the first record of a stream without a start.
-    next: Option<i64>,
-    seq: u64,
-    reject_seq: u64,
-}
-
-/// Where a stage's results and rejects go; numbers them.
-#[derive(Debug)]
-pub struct Emit<'a> {
-    out: &'a mut Output,
-    identity: &'a Identity,
-    counters: &'a mut Counters,
-    delta: (i64, i64),
-    offset: i64,
-}
-
-impl Emit<'_> {
-    /// Emits a result under a key; `write` gets its numbers and writes its JSON value. Answers its bytes.
-    pub fn result(&mut self, key: &str, write: impl FnOnce(&Numbering<'_>) -> Vec<u8>) -> usize {
-        self.counters.seq += 1;
-        let value = write(&self.numbering(self.counters.seq));
-        self.out.push(self.delta.0, self.delta.1, Some(key.as_bytes()), &value);
-        key.len() + value.len()
-    }
-
-    /// Emits a dead letter; `write` gets its numbers and writes its JSON value.
-    pub fn reject(&mut self, write: impl FnOnce(&Numbering<'_>) -> Vec<u8>) {
-        self.counters.reject_seq += 1;
-        let value = write(&self.numbering(self.counters.reject_seq));
-        self.out.push(self.delta.0, self.delta.1, Some(REJECT_KEY.as_bytes()), &value);
-    }
-
-    /// Source partition and offset of the record at hand.
-    #[must_use]
-    pub fn place(&self) -> (u32, i64) {
-        (self.identity.partition, self.offset)
-    }
-
-    fn numbering(&self, seq: u64) -> Numbering<'_> {
-        let Identity { stage, epoch, topic, partition, .. } = self.identity;
-        Numbering { stage, epoch: *epoch, seq, topic, partition: *partition, offset: self.offset }
-    }
 }
 
 #[derive(Serialize)]
@@ -333,21 +235,22 @@ impl<S: Stage> Contract<S> {
     }
 
     fn take(&mut self, batch: &Batch<'_>, record: &RecordRef<'_>, out: &mut Output) {
-        let offset = batch.offset_of(record);
-        let source = SourceRecord {
-            offset,
-            timestamp: batch.timestamp_of(record),
-            key: record.key,
-            value: record.value,
-        };
+        let source = SourceRecord::of(batch, record);
+        let offset = source.offset;
         let mut emit = Emit {
             out,
             identity: &self.identity,
             counters: &mut self.counters,
             delta: (record.offset_delta, record.timestamp_delta),
             offset,
+            event: record.value,
         };
-        self.stage.record(&source, &mut emit);
+        if !source.is_control() || source.is_tick() || source.is_reject() {
+            self.stage.record(&source, &mut emit);
+        } else if !source.is_skip() {
+            emit.dead_letter(reason::KEY_MISMATCH, reason::RESERVED_KEY, record.value);
+        }
+        // A skip uses its offset up like any other record.
         self.records_since += 1;
         self.checkpoint_if_due(offset + 1, record.offset_delta, out);
     }

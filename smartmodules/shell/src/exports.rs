@@ -6,6 +6,8 @@ use std::thread::LocalKey;
 
 use crate::{Slot, Transform};
 
+// Named as an import, so that the linker needs no flag to leave it open.
+#[link(wasm_import_module = "env")]
 unsafe extern "C" {
     /// Told by the engine to every module: where in the module's memory the answer lies.
     fn copy_records(ptr: i32, len: i32);

@@ -12,8 +12,13 @@
 
 mod batch;
 mod contract;
+mod dead_letter;
+mod emit;
+mod numbered;
 mod output;
 mod params;
+pub mod reason;
+mod source;
 mod tags;
 mod transform;
 mod varint;
@@ -22,10 +27,11 @@ mod varint;
 pub mod exports;
 
 pub use batch::{Batch, DecodeError, RecordRef};
-pub use contract::{
-    CHECKPOINT_PIECE_BYTES_MAX, Contract, Emit, Numbering, SourceRecord, Stage, StageProgress, StageState,
-};
+pub use contract::{CHECKPOINT_PIECE_BYTES_MAX, Contract, Stage, StageProgress, StageState};
+pub use dead_letter::tagged_reject;
+pub use emit::{Emit, Numbering};
 pub use output::Output;
 pub use params::{ParamError, Params};
-pub use tags::{CHECKPOINT_KEY, CONTROL, PROGRESS_KEY, REJECT_KEY, RESYNC_KEY, TICK_KEY};
+pub use source::SourceRecord;
+pub use tags::{CHECKPOINT_KEY, CONTROL, PROGRESS_KEY, REJECT_KEY, RESYNC_KEY, SKIP_KEY, TICK_KEY};
 pub use transform::{Failure, Slot, Transform};

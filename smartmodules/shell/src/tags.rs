@@ -12,3 +12,5 @@ pub const REJECT_KEY: &str = "\u{1}reject";
 pub const CHECKPOINT_KEY: &str = "\u{1}checkpoint";
 /// Compare-and-set of a fence's memory.
 pub const RESYNC_KEY: &str = "\u{1}resync";
+/// What a module leaves of a record that it has dropped: empty, so that offsets stay contiguous behind it.
+pub const SKIP_KEY: &str = "\u{1}skip";

@@ -9,9 +9,20 @@ pub const WINDOW: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/ovation_wind
 pub const FENCE: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/ovation_fence.wasm"));
 /// Counts words in windows: the second topology of the tests.
 pub const WORD_COUNT: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/ovation_word_count.wasm"));
+/// Numbers what the transforms of a stage without state let through.
+pub const NUMBER: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/ovation_number.wasm"));
+/// Passes the records of some rooms, for people who read a topic by hand.
+pub const ROOM: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/ovation_room.wasm"));
 
-/// Names of the modules that a topology may use.
-pub const BUILTINS: &[&str] = &["ovation-validate", "ovation-window", "ovation-fence", "ovation-word-count"];
+/// Every name that [`builtin`] knows.
+pub const BUILTINS: &[&str] = &[
+    "ovation-validate",
+    "ovation-window",
+    "ovation-fence",
+    "ovation-word-count",
+    "ovation-number",
+    "ovation-room",
+];
 
 /// The module of a name that `topology.yaml` gives as `builtin`.
 #[must_use]
@@ -21,6 +32,23 @@ pub fn builtin(name: &str) -> Option<&'static [u8]> {
         "ovation-window" => Some(WINDOW),
         "ovation-fence" => Some(FENCE),
         "ovation-word-count" => Some(WORD_COUNT),
+        "ovation-number" => Some(NUMBER),
+        "ovation-room" => Some(ROOM),
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_name_has_a_module_of_its_own() {
+        let modules: Vec<_> = BUILTINS.iter().map(|name| builtin(name)).collect();
+        assert!(modules.iter().flatten().all(|wasm| wasm.starts_with(b"\0asm")));
+        for (index, module) in modules.iter().enumerate() {
+            assert!(module.is_some() && !modules[..index].contains(module), "{}", BUILTINS[index]);
+        }
+        assert_eq!(builtin("ovation-"), None);
     }
 }

@@ -1,50 +1,12 @@
 //! The modules as the broker runs them: real WASM in Fluvio's own SmartModule engine.
 
+mod support;
+
 use std::collections::BTreeMap;
 
 use fluvio_protocol::record::Record;
-use fluvio_smartengine::{
-    Lookback, SmartEngine, SmartModuleChainBuilder, SmartModuleChainInstance, SmartModuleConfig,
-};
-use fluvio_smartmodule::SMARTMODULE_TIMESTAMPS_VERSION as VERSION;
-use fluvio_smartmodule::dataplane::smartmodule::SmartModuleInput;
 use serde_json::{Value, json};
-
-/// A record timestamp; times in these tests count from here.
-const T0: i64 = 1_795_426_840_000;
-
-struct Chain(SmartModuleChainInstance);
-
-#[derive(Debug, Clone, PartialEq)]
-struct Out {
-    key: Option<String>,
-    value: String,
-}
-
-impl Out {
-    fn json(&self) -> Value {
-        serde_json::from_str(&self.value).expect("a JSON value")
-    }
-    fn tag(&self) -> Option<&str> {
-        self.key.as_deref().and_then(|key| key.strip_prefix('\u{1}'))
-    }
-}
-
-fn chain(modules: &[&[u8]], params: &[(&str, String)], lookback: bool) -> Result<Chain, String> {
-    let mut builder = SmartModuleChainBuilder::default();
-    for wasm in modules {
-        let mut config = SmartModuleConfig::builder();
-        for (name, value) in params {
-            config.param(*name, value);
-        }
-        if lookback {
-            config.lookback(Some(Lookback::Last(2)));
-        }
-        let config = config.smartmodule_names(vec!["test".to_owned()]).build().expect("a config");
-        builder.add_smart_module(config, wasm.to_vec());
-    }
-    builder.initialize(&SmartEngine::new()).map(Chain).map_err(|error| format!("{error:#}"))
-}
+use support::{Chain, Out, T0, borrowed, chain, of_tag, tick};
 
 fn reactions(extra: &[(&str, String)]) -> Chain {
     let windows = r#"[{"name":"10s","shape":{"tumbling":{"size_ms":10000}},"grace_ms":2000,"emit":{"update":{"every_ms":100}}}]"#;
@@ -61,57 +23,10 @@ fn reactions(extra: &[(&str, String)]) -> Chain {
     chain(&[ovation_wasm::VALIDATE, ovation_wasm::WINDOW], &params, false).expect("opens")
 }
 
-impl Chain {
-    fn run(&mut self, base_offset: i64, records: &[(&str, String)]) -> Vec<Out> {
-        self.call(base_offset, records).expect("no error from a transform")
-    }
-
-    fn call(&mut self, base_offset: i64, records: &[(&str, String)]) -> Result<Vec<Out>, String> {
-        let records: Vec<Record> = records
-            .iter()
-            .enumerate()
-            .map(|(delta, (key, value))| {
-                let mut record = match key {
-                    &"" => Record::new(value.as_str()),
-                    key => Record::new_key_value(*key, value.as_str()),
-                };
-                record.preamble.set_offset_delta(delta as i64);
-                record
-            })
-            .collect();
-        let mut input = SmartModuleInput::try_from_records(records, VERSION).expect("encodes");
-        input.set_base_offset(base_offset);
-        input.set_base_timestamp(T0);
-        let output = self.0.process(input).expect("the engine runs it");
-        if let Some(error) = output.error {
-            assert!(output.successes.is_empty(), "a refused batch is refused whole");
-            return Err(error.hint);
-        }
-        let text = |data: &[u8]| String::from_utf8(data.to_vec()).expect("text");
-        Ok(output
-            .successes
-            .iter()
-            .map(|record| Out { key: record.key.as_ref().map(|key| text(key)), value: text(&record.value) })
-            .collect())
-    }
-}
-
 fn tap(room: &str, emoji: &str, count: u64, at_ms: i64, id: &str) -> (String, String) {
     let ts = T0 + at_ms;
     let event = format!(r#"{{"id":"{id}","room":"{room}","emoji":"{emoji}","count":{count},"ts":{ts}}}"#);
     (room.to_owned(), event)
-}
-
-fn tick(at_ms: i64) -> (String, String) {
-    ("\u{1}tick".to_owned(), json!({"tick": T0 + at_ms}).to_string())
-}
-
-fn borrowed(records: &[(String, String)]) -> Vec<(&str, String)> {
-    records.iter().map(|(key, value)| (key.as_str(), value.clone())).collect()
-}
-
-fn of_tag<'a>(outs: &'a [Out], tag: Option<&str>) -> Vec<&'a Out> {
-    outs.iter().filter(|out| out.tag() == tag).collect()
 }
 
 #[test]

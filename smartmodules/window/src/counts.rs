@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use ovation_windowing::Aggregate;
+use ovation_processor::Aggregate;
 use serde::{Deserialize, Serialize};
 
 /// Taps of one reaction.

@@ -1,19 +1,19 @@
 //! `ovation-window`: counts reactions in windows of record time, under the processor contract.
 //!
-//! Parameters: `ovation.windows` (JSON, see [`ovation_windowing::WindowSettings`]), `dedup.horizon-ms`, `dedup.ids`; the
+//! Parameters: `ovation.windows` (JSON, see [`ovation_processor::WindowSettings`]), `dedup.horizon-ms`, `dedup.ids`; the
 //! engine adds its own `ovation.*`.
 
 mod counts;
 mod stage;
 
 pub use counts::Taps;
-pub use stage::Window;
+pub use stage::{Reactions, Window};
 
 #[cfg(target_arch = "wasm32")]
 mod shell {
     #![allow(unsafe_code, reason = "exported names are part of the SmartModule ABI")]
-    use ovation_shell::Contract;
-    use ovation_shell::exports::{self, Cell};
+    use ovation_processor::Contract;
+    use ovation_processor::exports::{self, Cell};
 
     std::thread_local!(static CELL: Cell<Contract<super::Window>> = Cell::default());
 

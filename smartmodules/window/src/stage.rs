@@ -2,22 +2,25 @@
 
 use std::borrow::Cow;
 
+use ovation_processor::{
+    Emission, Emit, Feed, KEYS_MAX, Numbering, Params, Shape, SourceRecord, Update, Verdict, WindowSettings,
+    WindowStage, Windowed,
+};
 use ovation_reaction::{
     DeadLetter, Late, Reason, RoomTotals, Source, TaggedReject, UpdateSource, WindowRef, WindowUpdate,
     Written,
 };
-use ovation_shell::{Emit, Numbering, Params, SourceRecord, Stage, StageProgress, StageState};
-use ovation_windowing::{DedupSettings, Emission, Shape, Update, Verdict, WindowSettings, Windows};
 use serde::Deserialize;
 
 use crate::Taps;
 use crate::counts::Tap;
 
 /// Windows of reactions over one source partition.
+pub type Window = WindowStage<Reactions>;
+
+/// How reactions are read and counted.
 #[derive(Debug)]
-pub struct Window {
-    windows: Windows<Taps>,
-}
+pub struct Reactions;
 
 /// A canonical event, as `validate` wrote it.
 #[derive(Deserialize)]
@@ -48,116 +51,77 @@ impl<'a> Event<'a> {
     }
 }
 
-impl Stage for Window {
-    fn open(params: &Params) -> Result<Self, String> {
-        let settings: Vec<WindowSettings> = match params.get("ovation.windows") {
-            Some(json) => serde_json::from_str(json).map_err(|error| format!("ovation.windows: {error}"))?,
-            None => vec![WindowSettings {
-                name: "10s".to_owned(),
-                shape: Shape::Tumbling { size_ms: 10_000 },
-                grace_ms: 2_000,
-                emit: Emission::default(),
-            }],
-        };
-        let bounds = DedupSettings::default();
-        let dedup = DedupSettings {
-            horizon_ms: params
-                .parse("dedup.horizon-ms", bounds.horizon_ms, "milliseconds")
-                .map_err(|error| error.to_string())?,
-            ids_max: params
-                .parse("dedup.ids", bounds.ids_max, "a number of ids")
-                .map_err(|error| error.to_string())?,
-        };
-        let idleness_ms =
-            params.parse("ovation.idleness-ms", 1_000, "milliseconds").map_err(|error| error.to_string())?;
-        let windows = Windows::new(settings, dedup, idleness_ms).map_err(|error| error.to_string())?;
-        Ok(Self { windows })
+impl Windowed for Reactions {
+    type Aggregate = Taps;
+
+    const IDLENESS_MS: i64 = 1_000;
+
+    fn open(_params: &Params) -> Result<Self, String> {
+        Ok(Self)
     }
 
-    fn record(&mut self, record: &SourceRecord<'_>, emit: &mut Emit<'_>) {
-        if record.is_reject() {
-            self.reject(record, emit);
-            return;
-        }
+    fn windows_default() -> Vec<WindowSettings> {
+        vec![WindowSettings {
+            name: "10s".to_owned(),
+            shape: Shape::Tumbling { size_ms: 10_000 },
+            grace_ms: 2_000,
+            emit: Emission::default(),
+        }]
+    }
+
+    fn record(&self, record: &SourceRecord<'_>, feed: &mut Feed<'_, '_, Self>) {
         let event: Event<'_> = match Event::read(record.value) {
             Ok(event) => event,
             Err(error) => {
                 // Only where this module runs without `validate` in front of it.
-                self.windows.reject("");
                 let detail = format!("not a canonical event: {error}");
-                dead_letter(emit, TaggedReject::new(Reason::Malformed.code(), &detail, None, record.value));
+                feed.refuse(Reason::Malformed.code(), &detail, record);
                 return;
             }
         };
         match event.tick {
-            Some(time) => self.windows.tick(time, &mut |update| send(emit, &update)),
-            None => self.react(&event, record, emit),
+            Some(time) => feed.tick(time),
+            None => react(&event, record, feed),
         }
     }
 
-    fn progress(&self) -> StageProgress {
-        let size = self.windows.size();
-        StageProgress {
-            stream_time: self.windows.stream_time(),
-            watermark: self.windows.watermark(),
-            dirty: self.windows.is_dirty(),
-            open: self.windows.open(),
-            backlog: self.windows.backlog(),
-            state: StageState { keys: size.keys, windows: size.windows, ids: size.ids },
-        }
+    fn reject(&self, record: &SourceRecord<'_>, feed: &mut Feed<'_, '_, Self>) {
+        let Ok(reject) = serde_json::from_slice::<TaggedReject<'_>>(record.value) else {
+            feed.refuse(Reason::Malformed.code(), "", record);
+            return;
+        };
+        feed.count_rejected(reject.room.as_deref().unwrap_or_default());
+        dead_letter(feed.emit(), reject);
     }
 
-    fn stream_time(&self) -> Option<i64> {
-        self.windows.stream_time()
-    }
-
-    fn save(&self) -> Result<String, String> {
-        self.windows.save().map_err(|error| error.to_string())
-    }
-
-    fn restore(&mut self, state: &str) -> Result<(), String> {
-        self.windows.restore(state)
+    fn update(&self, numbers: &Numbering<'_>, update: &Update<'_, Taps>) -> Vec<u8> {
+        json(numbers, update)
     }
 }
 
-impl Window {
-    fn react(&mut self, event: &Event<'_>, record: &SourceRecord<'_>, emit: &mut Emit<'_>) {
-        let tap = Tap { emoji: &event.emoji, count: event.count };
-        let (partition, offset) = emit.place();
-        // An id made from the record's own place is new by nature, whatever a client called its reactions before.
-        let id = (!is_place(&event.id, partition, offset)).then_some(event.id.as_ref());
-        let verdict =
-            self.windows.observe(&event.room, event.ts, id, &tap, &mut |update| send(emit, &update));
-        let missed = match verdict {
-            Verdict::Duplicate => return,
-            Verdict::Counted { missed } => missed,
-            Verdict::TooManyKeys => {
-                let detail = format!("this partition keeps totals for {} rooms", ovation_windowing::KEYS_MAX);
-                let reject =
-                    TaggedReject::new(Reason::TooManyRooms.code(), &detail, Some(&event.room), record.value);
-                self.windows.reject("");
-                dead_letter(emit, reject);
-                return;
-            }
-        };
-        for missed in missed {
-            let settings = &self.windows.settings()[missed.definition];
-            let (name, all) = (&settings.name, settings.windows_at(event.ts));
-            let detail =
-                format!("{} of {all} windows {name:?} that hold its time had closed", missed.windows);
-            let reject = TaggedReject::new(Reason::Late.code(), &detail, Some(&event.room), record.value);
-            dead_letter(emit, TaggedReject { late: Some(Late::new(name, missed.windows)), ..reject });
-        }
-    }
-
-    fn reject(&mut self, record: &SourceRecord<'_>, emit: &mut Emit<'_>) {
-        let Ok(reject) = serde_json::from_slice::<TaggedReject<'_>>(record.value) else {
-            self.windows.reject("");
-            dead_letter(emit, TaggedReject::new(Reason::Malformed.code(), "", None, record.value));
+fn react(event: &Event<'_>, record: &SourceRecord<'_>, feed: &mut Feed<'_, '_, Reactions>) {
+    let tap = Tap { emoji: &event.emoji, count: event.count };
+    let (partition, offset) = feed.emit().place();
+    // An id made from the record's own place is new by nature, whatever a client called its reactions before.
+    let id = (!is_place(&event.id, partition, offset)).then_some(event.id.as_ref());
+    let missed = match feed.observe(&event.room, event.ts, id, &tap) {
+        Verdict::Duplicate => return,
+        Verdict::Counted { missed } => missed,
+        Verdict::TooManyKeys => {
+            let detail = format!("this partition keeps totals for {KEYS_MAX} rooms");
+            let reject =
+                TaggedReject::new(Reason::TooManyRooms.code(), &detail, Some(&event.room), record.value);
+            feed.count_rejected("");
+            dead_letter(feed.emit(), reject);
             return;
-        };
-        self.windows.reject(reject.room.as_deref().unwrap_or_default());
-        dead_letter(emit, reject);
+        }
+    };
+    for missed in missed {
+        let settings = &feed.settings()[missed.definition];
+        let (name, all) = (settings.name.clone(), settings.windows_at(event.ts));
+        let detail = format!("{} of {all} windows {name:?} that hold its time had closed", missed.windows);
+        let reject = TaggedReject::new(Reason::Late.code(), &detail, Some(&event.room), record.value);
+        dead_letter(feed.emit(), TaggedReject { late: Some(Late::new(&name, missed.windows)), ..reject });
     }
 }
 
@@ -182,10 +146,6 @@ fn dead_letter(emit: &mut Emit<'_>, reject: TaggedReject<'_>) {
         };
         serde_json::to_vec(&letter).unwrap_or_default()
     });
-}
-
-fn send(emit: &mut Emit<'_>, update: &Update<'_, Taps>) -> usize {
-    emit.result(update.key, |numbers| json(numbers, update))
 }
 
 fn json(numbers: &Numbering<'_>, update: &Update<'_, Taps>) -> Vec<u8> {

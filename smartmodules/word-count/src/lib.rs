@@ -3,8 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use ovation_shell::{Emit, Params, SourceRecord, Stage, StageProgress, StageState};
-use ovation_windowing::{Aggregate, DedupSettings, Update, WindowSettings, Windows};
+use ovation_processor::{Aggregate, Feed, Numbering, Params, SourceRecord, Update, Windowed, reason};
 use serde::{Deserialize, Serialize};
 
 /// Words of a window.
@@ -33,93 +32,43 @@ impl Aggregate for Words {
 
 /// The stage.
 #[derive(Debug)]
-pub struct WordCount {
-    windows: Windows<Words>,
-}
+pub struct WordCount;
 
-#[derive(Deserialize)]
-struct Tick {
-    tick: i64,
-}
+impl Windowed for WordCount {
+    type Aggregate = Words;
 
-impl Stage for WordCount {
-    fn open(params: &Params) -> Result<Self, String> {
-        let windows = params.get("ovation.windows").ok_or("a window is needed")?;
-        let settings: Vec<WindowSettings> =
-            serde_json::from_str(windows).map_err(|error| format!("ovation.windows: {error}"))?;
-        let idleness_ms =
-            params.parse("ovation.idleness-ms", 0, "milliseconds").map_err(|error| error.to_string())?;
-        let windows = Windows::new(settings, DedupSettings::default(), idleness_ms)
-            .map_err(|error| error.to_string())?;
-        Ok(Self { windows })
+    fn open(_params: &Params) -> Result<Self, String> {
+        Ok(Self)
     }
 
-    fn record(&mut self, record: &SourceRecord<'_>, emit: &mut Emit<'_>) {
-        let mut send = |update: Update<'_, Words>| {
-            emit.result(update.key, |numbers| {
-                serde_json::to_vec(&serde_json::json!({
-                    "stage": numbers.stage, "epoch": numbers.epoch, "seq": numbers.seq,
-                    "key": update.key, "start": update.start_ms, "revision": update.revision,
-                    "final": update.last, "retracted": update.retracted, "words": update.aggregate.0,
-                    "source": { "partition": numbers.partition, "offset": numbers.offset },
-                }))
-                .unwrap_or_default()
-            })
-        };
-        if record.is_tick() {
-            if let Ok(Tick { tick }) = serde_json::from_slice(record.value) {
-                self.windows.tick(tick, &mut send);
-            }
-            return;
-        }
+    fn record(&self, record: &SourceRecord<'_>, feed: &mut Feed<'_, '_, Self>) {
         let key = record.key.and_then(|key| std::str::from_utf8(key).ok()).unwrap_or_default();
         match (std::str::from_utf8(record.value), record.timestamp) {
             (Ok(text), Some(time)) => {
-                self.windows.observe(key, time, None, &text, &mut send);
+                feed.observe(key, time, None, &text);
             }
-            _ => emit.reject(|numbers| {
-                serde_json::to_vec(&serde_json::json!({
-                    "reason": "malformed", "stage": numbers.stage, "epoch": numbers.epoch,
-                    "seq": numbers.seq, "source": { "topic": numbers.topic,
-                    "partition": numbers.partition, "offset": numbers.offset },
-                }))
-                .unwrap_or_default()
-            }),
+            _ => feed.emit().dead_letter(reason::MALFORMED, "not text with a time", record.value),
         }
     }
 
-    fn progress(&self) -> StageProgress {
-        let size = self.windows.size();
-        StageProgress {
-            stream_time: self.windows.stream_time(),
-            watermark: self.windows.watermark(),
-            dirty: self.windows.is_dirty(),
-            open: self.windows.open(),
-            backlog: self.windows.backlog(),
-            state: StageState { keys: size.keys, windows: size.windows, ids: size.ids },
-        }
-    }
-
-    fn stream_time(&self) -> Option<i64> {
-        self.windows.stream_time()
-    }
-
-    fn save(&self) -> Result<String, String> {
-        self.windows.save().map_err(|error| error.to_string())
-    }
-
-    fn restore(&mut self, state: &str) -> Result<(), String> {
-        self.windows.restore(state)
+    fn update(&self, numbers: &Numbering<'_>, update: &Update<'_, Words>) -> Vec<u8> {
+        serde_json::to_vec(&serde_json::json!({
+            "stage": numbers.stage, "epoch": numbers.epoch, "seq": numbers.seq,
+            "key": update.key, "start": update.start_ms, "revision": update.revision,
+            "final": update.last, "retracted": update.retracted, "words": update.aggregate.0,
+            "source": { "partition": numbers.partition, "offset": numbers.offset },
+        }))
+        .unwrap_or_default()
     }
 }
 
 #[cfg(target_arch = "wasm32")]
 mod shell {
     #![allow(unsafe_code, reason = "exported names are part of the SmartModule ABI")]
-    use ovation_shell::Contract;
-    use ovation_shell::exports::{self, Cell};
+    use ovation_processor::exports::{self, Cell};
+    use ovation_processor::{Contract, WindowStage};
 
-    std::thread_local!(static CELL: Cell<Contract<super::WordCount>> = Cell::default());
+    std::thread_local!(static CELL: Cell<Contract<WindowStage<super::WordCount>>> = Cell::default());
 
     #[unsafe(no_mangle)]
     extern "C" fn init(ptr: *mut u8, len: usize, version: i32) -> i32 {

@@ -2,7 +2,7 @@
 
 use super::Check;
 use crate::document::ModuleDoc;
-use crate::modules::{FENCE, NUMBER, is_wasm};
+use crate::modules::{FENCE, NUMBER, is_wasm, read_module};
 use crate::read::{At, Entries, did_you_mean};
 use crate::spec::{ModuleSource, SmartModule};
 
@@ -73,7 +73,7 @@ impl Check<'_> {
             return;
         }
         let file = self.beside(&path.value);
-        match std::fs::read(&file) {
+        match read_module(&file) {
             Err(error) => {
                 let message = format!("the SmartModule {} cannot be read: {error}", file.display());
                 let help = "a relative path begins at the topology's own folder".to_owned();

@@ -3,11 +3,12 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::Check;
+use super::{Check, PARTITIONS_MAX, RETENTION_MIN};
+use crate::changes::show_partitions;
 use crate::document::{Document, StageDoc, TransformDoc};
 use crate::quantity::parse_duration;
 use crate::read::{At, Entries, Plain, did_you_mean};
-use crate::spec::{Stage, Topology, Transform};
+use crate::spec::{Stage, Transform};
 
 /// docs/fluvio.md 15: 32,767 bytes and no more.
 const PARAMETER_BYTES_MAX: usize = 30_000;
@@ -29,7 +30,8 @@ struct TopicInfo {
 
 /// What a stage's checks look things up in.
 struct Context<'d> {
-    topics: BTreeMap<&'d str, TopicInfo>,
+    /// None where `topics` could not be read: then nothing is said of a topic that is not there.
+    topics: Option<BTreeMap<&'d str, TopicInfo>>,
     modules: Vec<&'d str>,
     stateful: Vec<&'d str>,
     roles: Roles,
@@ -37,21 +39,32 @@ struct Context<'d> {
 
 impl Check<'_> {
     pub(super) fn stages(&mut self, document: &Document) -> Vec<Stage> {
-        let topics = document.topics.0.iter().flat_map(|topics| &topics.0).map(|(name, topic)| {
-            let topic = topic.as_ref();
-            let partitions = topic.and_then(|topic| topic.partitions.0.as_ref());
-            let retention = topic.and_then(|topic| topic.retention.as_ref()?.time.as_ref());
-            let info = TopicInfo {
-                partitions: partitions.map(|partitions| partitions.value.0),
-                // Of a topic that could not be read nothing more is said.
-                fence: topic.is_none_or(|topic| topic.fence == Some(true)),
-                retention: retention.and_then(|time| parse_duration(&time.value)),
-            };
-            (name.value.as_str(), info)
+        let topics = document.topics.0.as_ref().map(|topics| {
+            topics
+                .0
+                .iter()
+                .map(|(name, topic)| {
+                    let topic = topic.as_ref();
+                    let partitions = topic.and_then(|topic| topic.partitions.0.as_ref());
+                    let retention = topic.and_then(|topic| topic.retention.as_ref()?.time.as_ref());
+                    let info = TopicInfo {
+                        // What is said of one mistake is not said again of what follows from it.
+                        partitions: partitions
+                            .map(|partitions| partitions.value.0)
+                            .filter(|partitions| (1..=PARTITIONS_MAX).contains(partitions)),
+                        // Of a topic that could not be read nothing more is said.
+                        fence: topic.is_none_or(|topic| topic.fence == Some(true)),
+                        retention: retention
+                            .and_then(|time| parse_duration(&time.value))
+                            .filter(|time| *time >= RETENTION_MIN),
+                    };
+                    (name.value.as_str(), info)
+                })
+                .collect()
         });
         let modules = document.smartmodules.iter().flat_map(|modules| &modules.0);
         let mut context = Context {
-            topics: topics.collect(),
+            topics,
             modules: document.smartmodules.iter().flat_map(Entries::names).collect(),
             stateful: modules
                 .filter(|(_, module)| {
@@ -73,6 +86,7 @@ impl Check<'_> {
                 stages.push(self.stage(name, &stage.value, &mut context));
             }
         }
+        self.sources(document, &stages);
         self.check_clocks(document, &stages);
         stages
     }
@@ -114,9 +128,10 @@ impl Check<'_> {
     }
 
     fn topic_of(&mut self, name: &At<String>, context: &Context<'_>) -> Option<TopicInfo> {
-        let found = context.topics.get(name.value.as_str()).copied();
+        let topics = context.topics.as_ref()?;
+        let found = topics.get(name.value.as_str()).copied();
         if found.is_none() {
-            let help = did_you_mean(&name.value, context.topics.keys().copied());
+            let help = did_you_mean(&name.value, topics.keys().copied());
             let message = format!("there is no topic {:?} under `topics`", name.value);
             self.problem(name.place, message, help);
         }
@@ -141,9 +156,10 @@ impl Check<'_> {
                 && ours != theirs
             {
                 let message = format!(
-                    "the {role} {:?} has {ours} partitions and the source {source:?} has {theirs}; expected the same \
+                    "the {role} {:?} has {} and the source {source:?} has {theirs}; expected the same \
                      number, because partition n of the source is written to partition n of the {role}",
-                    name.value
+                    name.value,
+                    show_partitions(ours)
                 );
                 self.problem(name.place, message, None);
             }
@@ -276,6 +292,17 @@ impl Check<'_> {
         parameters
     }
 
+    /// Checkpoints are the engine's own.
+    fn sources(&mut self, document: &Document, stages: &[Stage]) {
+        for (_, doc) in document.stages.0.iter().flat_map(|stages| &stages.0) {
+            let Some(source) = doc.as_ref().and_then(|doc| doc.value.source.0.as_ref()) else { continue };
+            if stages.iter().any(|stage| stage.checkpoints.as_ref() == Some(&source.value)) {
+                let message = format!("topic {:?} holds checkpoints, and no stage can read it", source.value);
+                self.problem(source.place, message, None);
+            }
+        }
+    }
+
     /// Windows over another stage's results have no clock of their own.
     fn check_clocks(&mut self, document: &Document, stages: &[Stage]) {
         let docs = document.stages.0.iter().flat_map(|stages| &stages.0);
@@ -293,13 +320,6 @@ impl Check<'_> {
             let help = "its last windows stay open until the next result comes".to_owned();
             self.warning(source.place, message, Some(help));
         }
-    }
-}
-
-impl Topology {
-    /// Whether a topic is written by a stage: then nobody else can write to it, not even ticks.
-    pub(crate) fn is_outlet(&self, topic: &str) -> bool {
-        self.stages.iter().any(|stage| stage.outlets().any(|outlet| outlet == topic))
     }
 }
 

@@ -5,20 +5,20 @@ use std::time::Duration;
 use super::Check;
 use crate::document::{Document, ExpectedDoc, InputDoc, RecordDoc, TestDoc};
 use crate::quantity::parse_duration;
-use crate::read::{Any, At, did_you_mean};
-use crate::spec::Stage;
+use crate::read::{Any, At, Entries, did_you_mean};
 use crate::testing::{
     Expectation, ExpectedRecord, ExpectedValue, Outlet, TEST_INPUTS_MAX, TestCase, TestInput, TestValue,
 };
 use crate::yaml::{Kind, Value};
 
 impl Check<'_> {
-    pub(super) fn tests(&mut self, document: &Document, stages: &[Stage]) -> Vec<TestCase> {
+    pub(super) fn tests(&mut self, document: &Document) -> Vec<TestCase> {
+        let stages: Vec<&str> = document.stages.0.iter().flat_map(Entries::names).collect();
         let mut tests = Vec::new();
         for (name, test) in document.tests.iter().flat_map(|tests| &tests.0) {
             self.name(name, "a test");
             if let Some(test) = test
-                && let Some(case) = self.test(name, &test.value, stages)
+                && let Some(case) = self.test(name, &test.value, &stages)
             {
                 tests.push(case);
             }
@@ -26,13 +26,13 @@ impl Check<'_> {
         tests
     }
 
-    fn test(&mut self, name: &At<String>, document: &TestDoc, stages: &[Stage]) -> Option<TestCase> {
+    fn test(&mut self, name: &At<String>, document: &TestDoc, stages: &[&str]) -> Option<TestCase> {
         let stage = match (&document.stage, stages) {
             (Some(stage), _) => {
                 self.known_stage(stage, stages);
                 stage.value.clone()
             }
-            (None, [only]) => only.name.clone(),
+            (None, [only]) => (*only).to_owned(),
             (None, _) => {
                 let message = format!("test {:?} does not say which `stage` it tests", name.value);
                 self.problem(name.place, message, None);
@@ -83,9 +83,9 @@ impl Check<'_> {
         })
     }
 
-    fn known_stage(&mut self, name: &At<String>, stages: &[Stage]) {
-        if !stages.iter().any(|stage| stage.name == name.value) {
-            let help = did_you_mean(&name.value, stages.iter().map(|stage| stage.name.as_str()));
+    fn known_stage(&mut self, name: &At<String>, stages: &[&str]) {
+        if !stages.contains(&name.value.as_str()) {
+            let help = did_you_mean(&name.value, stages.iter().copied());
             self.problem(name.place, format!("there is no stage {:?} under `stages`", name.value), help);
         }
     }

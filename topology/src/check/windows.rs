@@ -44,7 +44,8 @@ impl Check<'_> {
         }
         let watermark = document.watermark.as_ref();
         if let Some(watermark) = watermark
-            && windows.is_empty()
+            && document.window.is_none()
+            && document.windows.is_none()
         {
             let message = "a `watermark` needs a `window` beside it".to_owned();
             self.problem(watermark.place, message, None);

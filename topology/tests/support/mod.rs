@@ -191,7 +191,16 @@ pub(crate) fn start_some(
 
 /// Results of one partition in the order of the log, by epoch: in each of them every number once, without a hole.
 pub(crate) async fn epochs(words: &Words, partition: u32) -> BTreeMap<u64, Vec<serde_json::Value>> {
-    let records = read_tail(&words.cluster, &words.topic("counts"), partition, 100_000).await.unwrap();
+    epochs_in(words, "counts", partition).await
+}
+
+/// The same of another sink.
+pub(crate) async fn epochs_in(
+    words: &Words,
+    sink: &str,
+    partition: u32,
+) -> BTreeMap<u64, Vec<serde_json::Value>> {
+    let records = read_tail(&words.cluster, &words.topic(sink), partition, 100_000).await.unwrap();
     let mut epochs: BTreeMap<u64, Vec<serde_json::Value>> = BTreeMap::new();
     for record in records {
         let value: serde_json::Value = serde_json::from_slice(&record.value).unwrap();
