@@ -8,7 +8,7 @@ use clap::{Args, Parser, Subcommand};
 use ovation_topology::{Partitions, ResetFrom};
 
 use crate::reset::place;
-
+use crate::testing::TestArgs;
 use crate::topology::{DescribeArgs, PlanArgs, ValidateArgs};
 
 const AFTER: &str = "\
@@ -76,6 +76,11 @@ pub(crate) enum TopologyCommand {
     Apply(PlanArgs),
     /// Say what a topology consists of: stages, topics, SmartModules with their versions, windows.
     Describe(DescribeArgs),
+    /// Run the tests that a topology file brings, with its real SmartModules and no broker.
+    ///
+    /// Shows what came beside what was expected. Every stage is run with one record a batch, with all in one batch and with
+    /// restarts, which must not make a difference. Exit codes: 0 all passed, 1 one failed, 2 the file cannot work.
+    Test(TestArgs),
     /// Begin a new epoch: forget a stage's state and count again, from the beginning or from a place that is said. Says
     /// what it would do, and does it with --yes.
     ///

@@ -16,6 +16,7 @@ mod reset;
 mod run;
 mod say;
 mod signals;
+mod testing;
 mod topology;
 mod watch;
 

@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 use crate::args::{BrokerArgs, EngineArgs, GatewayArgs, RunArgs, TopologyCommand};
 use crate::failure::Failure;
 use crate::watch::{Live, Served};
-use crate::{metrics, parts, reset, say, signals, watch};
+use crate::{metrics, parts, reset, say, signals, testing, watch};
 
 /// How long a start waits for its stages before it says that they are still behind.
 const READY_WAIT: Duration = Duration::from_secs(30);
@@ -132,6 +132,7 @@ pub(crate) async fn topology(command: TopologyCommand) -> Result<(), Failure> {
         TopologyCommand::Plan(args) => crate::topology::plan(args).await,
         TopologyCommand::Apply(args) => crate::topology::apply(args).await,
         TopologyCommand::Describe(args) => crate::topology::describe(args).await,
+        TopologyCommand::Test(args) => testing::test(&args),
         TopologyCommand::Reset(args) => reset::reset(args).await,
         TopologyCommand::Schema => {
             crate::topology::schema();

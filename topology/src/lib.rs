@@ -36,7 +36,7 @@ mod spec;
 mod standby;
 mod status;
 mod task;
-mod testing;
+pub mod testing;
 mod tick;
 mod yaml;
 

@@ -83,7 +83,7 @@ pub(crate) fn resolve(
 }
 
 /// A builtin of the engine's own.
-fn resolve_builtin(name: &str, modules: &dyn Modules) -> Result<Resolved, ModuleError> {
+pub(crate) fn resolve_builtin(name: &str, modules: &dyn Modules) -> Result<Resolved, ModuleError> {
     let module = SmartModule {
         name: name.to_owned(),
         source: ModuleSource::Builtin(name.to_owned()),
@@ -99,7 +99,8 @@ pub(crate) fn resolve_fence(modules: &dyn Modules) -> Result<Resolved, ModuleErr
     Ok(Resolved { cluster_name: FENCE.to_owned(), wasm: wasm.into_owned() })
 }
 
-fn resolve_one(module: &SmartModule, modules: &dyn Modules) -> Result<Resolved, ModuleError> {
+/// The bytes of one SmartModule.
+pub(crate) fn resolve_one(module: &SmartModule, modules: &dyn Modules) -> Result<Resolved, ModuleError> {
     let (stem, wasm) = match &module.source {
         ModuleSource::Builtin(builtin) => {
             let wasm = modules.wasm(builtin).ok_or_else(|| ModuleError::NoBuiltin(builtin.clone()))?;

@@ -9,7 +9,7 @@ use crate::control::{CHECKPOINT_KEY, Numbered, PROGRESS_KEY, PieceHead, Progress
 use crate::fence::Place;
 
 /// First byte of every control key.
-const CONTROL: u8 = 1;
+pub(crate) const CONTROL: u8 = 1;
 
 /// A result or a dead letter that the outlet lacks.
 #[derive(Debug, Clone, PartialEq, Eq)]

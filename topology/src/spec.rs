@@ -71,6 +71,11 @@ impl Places {
 }
 
 impl Checked {
+    /// What stands in the file.
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
     /// What is wrong with steps of stages, by stage and number of the step, as an error that shows them in the file.
     pub fn step_errors(
         &self,
