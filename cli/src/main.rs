@@ -5,11 +5,9 @@ mod args;
 mod audit;
 mod config_file;
 mod failure;
-#[allow(dead_code, reason = "`describe --live` shows it")]
 mod live;
 mod metrics;
 mod modules;
-#[allow(dead_code, reason = "`describe --live` reads it")]
 mod openmetrics;
 mod parts;
 mod reset;

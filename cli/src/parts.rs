@@ -17,7 +17,7 @@ use crate::modules::Builtin;
 
 /// Reads and checks a topology file.
 pub(crate) fn topology(file: &Path) -> Result<Topology, Failure> {
-    parse(file, &topology_text(file)?)
+    Ok(crate::topology::check(file)?.topology)
 }
 
 /// Reads a topology file.
@@ -26,11 +26,6 @@ pub(crate) fn topology_text(file: &Path) -> Result<String, Failure> {
         let name = file.display();
         Failure::Invalid(format!("failed to read the topology {name}: {error}; name another with --topology"))
     })
-}
-
-/// Checks a topology file's text, and tells its warnings.
-pub(crate) fn parse(file: &Path, text: &str) -> Result<Topology, Failure> {
-    Ok(crate::topology::check_text(file, text)?.topology)
 }
 
 /// Starts the embedded broker.

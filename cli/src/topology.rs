@@ -5,10 +5,12 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
 use ovation_client::Cluster;
-use ovation_topology::{Action, Change, Checked, SpecError, Topology};
+use ovation_topology::{Action, Change, Checked, Counter, Topology};
+use serde_json::json;
 
 use crate::args::{ClusterArgs, TopologyArgs};
 use crate::failure::Failure;
+use crate::live::{self, LiveStage};
 use crate::modules::Builtin;
 use crate::{parts, say};
 
@@ -64,6 +66,14 @@ pub(crate) struct DescribeArgs {
     /// How to say it.
     #[arg(long, value_name = "FORMAT", default_value = "text")]
     format: Format,
+
+    /// Say also what the stages are doing, as a running `ovation run`, or `ovation engine --status`, tells it.
+    #[arg(long)]
+    live: bool,
+
+    /// Where that process serves its numbers.
+    #[arg(long, env = "OVATION_STATUS_URL", value_name = "URL", default_value = "http://127.0.0.1:8080")]
+    status: String,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -81,7 +91,7 @@ enum Format {
 /// `ovation topology validate`.
 pub(crate) async fn validate(args: ValidateArgs) -> Result<(), Failure> {
     let path = args.file.path();
-    let checked = check(path)?;
+    let checked = check_all(path)?;
     if let Some(warnings) = &checked.warnings
         && args.strict
     {
@@ -116,23 +126,38 @@ pub(crate) async fn validate(args: ValidateArgs) -> Result<(), Failure> {
 
 /// Reads and checks a topology, its SmartModules too, and tells its warnings.
 pub(crate) fn check(path: &Path) -> Result<Checked, Failure> {
-    check_text(path, &parts::topology_text(path)?)
+    let checked = read(path, &parts::topology_text(path)?)?;
+    checked.warnings.iter().for_each(say::mistakes);
+    Ok(checked)
 }
 
-/// The same of a text that was read already.
-pub(crate) fn check_text(path: &Path, text: &str) -> Result<Checked, Failure> {
-    let refused = |error: SpecError| Failure::Topology(Box::new(error));
+/// Checks a topology's text.
+pub(crate) fn read(path: &Path, text: &str) -> Result<Checked, Failure> {
     let name = path.display().to_string();
-    let checked = Topology::check(&name, text, &Builtin).map_err(refused)?;
-    if let Some(warnings) = &checked.warnings {
-        say::mistakes(warnings);
-    }
+    Topology::check(&name, text, &Builtin).map_err(|error| Failure::Topology(Box::new(error)))
+}
+
+/// As [`check`], opens also every stage's chain, here and with no broker: a parameter that its SmartModule does not take, or bytes
+/// that are none, show now and not when the stage has stopped.
+fn check_all(path: &Path) -> Result<Checked, Failure> {
+    let checked = check(path)?;
+    open_chains(&checked)?;
     Ok(checked)
+}
+
+/// Opens every stage's chain.
+pub(crate) fn open_chains(checked: &Checked) -> Result<(), Failure> {
+    let problems = ovation_topology::testing::check_chains(&checked.topology, &Builtin);
+    let places = problems.into_iter().map(|problem| (problem.stage, problem.transform, problem.message));
+    match checked.step_errors(places) {
+        Some(error) => Err(Failure::Topology(Box::new(error))),
+        None => Ok(()),
+    }
 }
 
 /// `ovation topology plan`.
 pub(crate) async fn plan(args: PlanArgs) -> Result<(), Failure> {
-    let checked = check(args.file.path())?;
+    let checked = check_all(args.file.path())?;
     let changes = plan_changes(&args.cluster.cluster, &checked.topology).await?;
     if args.json {
         let json = serde_json::to_string_pretty(&changes).unwrap_or_default();
@@ -149,7 +174,7 @@ pub(crate) async fn plan(args: PlanArgs) -> Result<(), Failure> {
 
 /// `ovation topology apply`.
 pub(crate) async fn apply(args: PlanArgs) -> Result<(), Failure> {
-    let checked = check(args.file.path())?;
+    let checked = check_all(args.file.path())?;
     let cluster = Cluster::new(&args.cluster.cluster);
     parts::reachable(&cluster).await?;
     let changes = ovation_topology::apply_growing(&cluster, &checked.topology, &Builtin)
@@ -173,8 +198,15 @@ async fn plan_changes(endpoint: &str, topology: &Topology) -> Result<Vec<Change>
 /// `ovation topology describe`.
 pub(crate) async fn describe(args: DescribeArgs) -> Result<(), Failure> {
     let checked = check(args.file.path())?;
-    let description = ovation_topology::describe(&checked.topology, &Builtin)
+    let mut description = ovation_topology::describe(&checked.topology, &Builtin)
         .map_err(|error| Failure::Invalid(error.to_string()))?;
+    if args.live {
+        let running = live::fetch(&args.status).await?;
+        for stage in &mut description.stages {
+            let found = running.iter().find(|live| live.stage == stage.name);
+            stage.live = Some(found.map_or_else(not_running, counters));
+        }
+    }
     let said = match args.format {
         Format::Text => description.text(),
         Format::Mermaid => description.mermaid(),
@@ -183,6 +215,38 @@ pub(crate) async fn describe(args: DescribeArgs) -> Result<(), Failure> {
     };
     say::line(said.trim_end());
     Ok(())
+}
+
+fn counter(name: &str, title: &str, value: serde_json::Value, shown: String) -> Counter {
+    Counter { name: name.to_owned(), title: title.to_owned(), value, shown }
+}
+
+/// What is said of a stage that the process does not run.
+fn not_running() -> Vec<Counter> {
+    vec![counter("state", "state", json!("absent"), "not in that process".to_owned())]
+}
+
+fn counters(live: &LiveStage) -> Vec<Counter> {
+    let number = |name, title, value: u64| counter(name, title, json!(value), value.to_string());
+    let rate = |name, title, value: f64| counter(name, title, json!(value), format!("{value:.1}/s"));
+    let age = |name, title, value: Option<f64>| {
+        let shown = value.map_or_else(|| "none".to_owned(), |seconds| format!("{seconds:.1} s"));
+        counter(name, title, json!(value), shown)
+    };
+    let state = format!("{}, {}, {} of {} tasks ready", live.state, live.role, live.ready, live.tasks);
+    vec![
+        counter("state", "state", json!(live.state), state),
+        rate("source_records_per_second", "records in", live.records_per_second),
+        rate("results_per_second", "results", live.results_per_second),
+        rate("result_bytes_per_second", "result bytes", live.bytes_per_second),
+        number("lag_records", "records behind", live.lag_records),
+        age("watermark_lag_seconds", "watermark lag", live.watermark_lag_seconds),
+        number("open_windows", "open windows", live.open_windows),
+        age("checkpoint_age_seconds", "checkpoint age", live.checkpoint_age_seconds),
+        number("rejects", "rejects", live.dead_letters),
+        rate("rejects_per_second", "rejects", live.dead_letters_per_second),
+        number("restarts", "restarts", live.restarts),
+    ]
 }
 
 /// `ovation topology schema`.

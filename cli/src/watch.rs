@@ -10,13 +10,13 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use ovation_client::Cluster;
-use ovation_topology::{Engine, ModuleSource, Reloaded, Topology};
+use ovation_topology::{Checked, Engine, ModuleSource, Reloaded, Topology};
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
 use crate::failure::Failure;
 use crate::modules::Builtin;
-use crate::{parts, say};
+use crate::{parts, say, topology};
 
 /// Between two looks at the files.
 const LOOK_INTERVAL: Duration = Duration::from_millis(500);
@@ -56,7 +56,7 @@ pub(crate) struct Watch {
 /// Reads and checks a topology file, as a start does; what changes from then on is noticed.
 pub(crate) fn open(file: &Path) -> Result<(Topology, Watch), Failure> {
     let found = Found::read(file, &[]);
-    let topology = found.topology?;
+    let topology = told(found.topology?);
     let watch = Watch { file: file.to_owned(), files: found.files, settling: Settling::new(found.hash) };
     Ok((topology, watch))
 }
@@ -94,8 +94,21 @@ impl Watch {
         }
         let found = Found::read(&self.file, &self.files);
         self.files = found.files;
-        self.settling.is_news(found.hash).then_some(found.topology)
+        if !self.settling.is_news(found.hash) {
+            return None;
+        }
+        // A chain that does not open on the cluster would stop its stage; here it costs nothing.
+        Some(found.topology.and_then(|checked| {
+            topology::open_chains(&checked)?;
+            Ok(told(checked))
+        }))
     }
+}
+
+/// The topology, after its warnings were told.
+fn told(checked: Checked) -> Topology {
+    checked.warnings.iter().for_each(say::mistakes);
+    checked.topology
 }
 
 /// Decides when a content is to be taken: when two looks in a row have found the same, because an editor or a linker may
@@ -160,7 +173,7 @@ struct Found {
     files: Vec<Stamped>,
     /// Of every content.
     hash: u64,
-    topology: Result<Topology, Failure>,
+    topology: Result<Checked, Failure>,
 }
 
 impl Found {
@@ -171,10 +184,10 @@ impl Found {
         let mut files = vec![Stamped::new(file.to_owned())];
         let text = parts::topology_text(file);
         text.as_ref().ok().hash(&mut hasher);
-        let topology = text.and_then(|text| parts::parse(file, &text));
+        let topology = text.and_then(|text| topology::read(file, &text));
         match &topology {
-            Ok(topology) => {
-                let paths = topology.smartmodules.iter().filter_map(|module| match &module.source {
+            Ok(checked) => {
+                let paths = checked.topology.smartmodules.iter().filter_map(|module| match &module.source {
                     ModuleSource::Path(path) => Some(path.clone()),
                     _ => None,
                 });
@@ -275,18 +288,23 @@ stages:
 
     #[test]
     fn files_are_taken_when_they_stay_and_a_broken_one_is_told_once() {
+        // Versions of a module that differ in a section that nobody reads.
+        let version = |name: &[u8]| {
+            let section = [&[0, name.len() as u8 + 1, name.len() as u8], name].concat();
+            [ovation_wasm::WORD_COUNT, &section].concat()
+        };
         let folder = tempfile::tempdir().expect("a folder");
         let file = folder.path().join("words.yaml");
         let module = folder.path().join("count.wasm");
         std::fs::write(&file, TEXT).expect("writes");
-        std::fs::write(&module, b"\0asm one").expect("writes");
+        std::fs::write(&module, version(b"one")).expect("writes");
         let (_, mut watch) = open(&file).expect("a good topology");
         assert!(watch.look().is_none(), "nothing has changed");
 
         // Half of it is there, then all of it.
-        std::fs::write(&module, b"\0asm tw").expect("writes");
+        std::fs::write(&module, &version(b"two")[..1000]).expect("writes");
         assert!(watch.look().is_none());
-        std::fs::write(&module, b"\0asm two").expect("writes");
+        std::fs::write(&module, version(b"two")).expect("writes");
         assert!(watch.look().is_none());
         assert!(watch.look().expect("it stays").is_ok());
         assert!(watch.look().is_none());
@@ -296,9 +314,16 @@ stages:
         assert!(matches!(watch.look(), Some(Err(Failure::Topology(_)))));
         assert!(watch.look().is_none());
         // A module of the last good topology is still watched.
-        std::fs::write(&module, b"\0asm three").expect("writes");
+        std::fs::write(&module, version(b"three")).expect("writes");
         assert!(watch.look().is_none());
         assert!(watch.look().is_some());
+
+        // One that is WebAssembly by its first bytes alone does not get as far as a cluster.
+        std::fs::write(&file, TEXT).expect("writes");
+        std::fs::write(&module, b"\0asm").expect("writes");
+        assert!(watch.look().is_none());
+        assert!(matches!(watch.look(), Some(Err(Failure::Topology(_)))));
+        std::fs::write(&module, version(b"three")).expect("writes");
 
         std::fs::remove_file(&file).expect("removes");
         assert!(watch.look().is_none());

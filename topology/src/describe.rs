@@ -86,8 +86,11 @@ pub struct StageDescription {
 /// A counter of a stage that runs.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Counter {
-    /// What is counted.
+    /// What is counted, for programs.
     pub name: String,
+    /// The same for people.
+    #[serde(skip)]
+    pub title: String,
     /// How much; text for a state.
     pub value: serde_json::Value,
     /// The same for people, with its unit.
@@ -237,7 +240,7 @@ impl Description {
                 topics.into_iter().filter_map(|(name, topic)| Some(vec![name.to_owned(), topic.clone()?])),
             );
             for counter in stage.live.iter().flatten() {
-                rows.push(vec![counter.name.clone(), counter.shown.clone()]);
+                rows.push(vec![counter.title.clone(), counter.shown.clone()]);
             }
             section(&mut out, &format!("stage {}", stage.name), rows);
         }
@@ -311,7 +314,9 @@ impl StageDescription {
         let mut lines = vec![self.name.clone(), chain.join(" ▸ ")];
         let windows = self.transforms.iter().flat_map(|transform| &transform.windows);
         lines.extend(windows.map(|window| format!("{}: {}", window.name, window.about)));
-        lines.extend(self.live.iter().flatten().map(|counter| format!("{} {}", counter.name, counter.shown)));
+        lines.extend(
+            self.live.iter().flatten().map(|counter| format!("{}: {}", counter.title, counter.shown)),
+        );
         lines
     }
 
