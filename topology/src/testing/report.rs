@@ -232,7 +232,7 @@ fn named_in(expected: &[ExpectedRecord]) -> Option<ExpectedRecord> {
         }
     }
     let key = expected.iter().find_map(|record| record.key.clone());
-    (!fields.is_empty()).then(|| ExpectedRecord { key, value: Some(ExpectedValue::Fields(fields)) })
+    (!fields.is_empty()).then_some(ExpectedRecord { key, value: Some(ExpectedValue::Fields(fields)) })
 }
 
 #[cfg(test)]

@@ -1,8 +1,10 @@
 //! Times in tests: `@10s` is ten seconds after the epoch of the tests.
 
+use std::time::Duration;
+
 use serde_json::Value;
 
-use crate::quantity::parse_duration;
+use crate::quantity::{parse_duration, show_duration};
 
 /// Where the time of every test begins: 2025-01-01T00:00:00Z in ms since 1970. A day begins there, so windows of every
 /// usual size do.
@@ -10,9 +12,6 @@ pub const TEST_EPOCH_MS: i64 = 1_735_689_600_000;
 /// Numbers from the epoch up to this long after it are shown as times: a year and a day.
 const SHOWN_MS: i64 = 366 * DAY_MS;
 const DAY_MS: i64 = 86_400_000;
-
-/// Units of a time that is shown, the largest first. No days: `@26h` is read as easily as `@1d`.
-const UNITS: [(i64, &str); 4] = [(3_600_000, "h"), (60_000, "m"), (1_000, "s"), (1, "ms")];
 
 /// The value with the number that every text `@10s` stands for.
 pub(crate) fn resolve(value: &Value) -> Value {
@@ -39,8 +38,7 @@ pub(crate) fn shown(number: i64) -> Option<String> {
     if after == 0 {
         return Some("@0s".to_owned());
     }
-    let (unit_ms, unit) = UNITS.into_iter().find(|(unit_ms, _)| after % unit_ms == 0)?;
-    Some(format!("@{}{unit}", after / unit_ms))
+    Some(format!("@{}", show_duration(Duration::from_millis(u64::try_from(after).ok()?))))
 }
 
 #[cfg(test)]
