@@ -251,8 +251,8 @@ fn topic_step(topic: &Topic, found: Option<&TopicSpec>, growth: Growth) -> Step 
 /// What a topic keeps although the topology says otherwise.
 fn note(topic: &Topic, found: &TopicSpec) -> Option<String> {
     let mut stays = Vec::new();
-    let time = found.get_clean_policy().and_then(|policy| match policy {
-        CleanupPolicy::Segment(policy) => Some(Duration::from_secs(policy.time_in_seconds.into())),
+    let time = found.get_clean_policy().map(|policy| match policy {
+        CleanupPolicy::Segment(policy) => Duration::from_secs(policy.time_in_seconds.into()),
     });
     if let Some(wants) =
         topic.retention.time.filter(|wants| time.is_some_and(|has| has.as_secs() != wants.as_secs()))

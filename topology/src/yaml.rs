@@ -152,8 +152,8 @@ impl Node {
 pub(crate) fn bytes_of(place: &Location) -> Range<usize> {
     let number = |value: Option<u64>| value.and_then(|value| usize::try_from(value).ok()).unwrap_or(0);
     let span = place.span();
-    let start = number(span.byte_offset().map(Into::into));
-    start..start + number(span.byte_len().map(Into::into))
+    let start = number(span.byte_offset());
+    start..start + number(span.byte_len())
 }
 
 /// A number or truth value as it stands in the file, `1.10` and not `1.1`.
