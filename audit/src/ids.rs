@@ -64,12 +64,15 @@ mod tests {
             steps in prop::collection::vec((0i64..40, 0u8..12), 1..300), ids_max in 1usize..8, horizon_ms in 0i64..200,
         ) {
             let settings = DedupSettings { horizon_ms, ids_max };
-            let (mut books, mut stage, mut now) = (Ids::new(settings), Dedup::default(), 0);
+            let (mut books, mut stage, mut stream_time) = (Ids::new(settings), Dedup::default(), 0);
             for (later, id) in steps {
-                now += later;
-                let id = id.to_string();
+                let (now, id) = (stream_time + later, id.to_string());
                 let fresh = stage.insert(settings, now, Dedup::hash("lobby", &id));
                 prop_assert_eq!(books.is_duplicate("lobby", &id, now), !fresh);
+                // As in the stage, the time of a duplicate does not become stream time.
+                if fresh {
+                    stream_time = now;
+                }
             }
         }
     }

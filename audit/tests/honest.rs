@@ -87,3 +87,16 @@ proptest! {
         prop_assert_eq!(topics.audit_at(place, later).differences, vec![]);
     }
 }
+
+#[test]
+fn a_duplicate_ahead_of_stream_time_makes_no_other_id_forgotten() {
+    // The horizon is 3 s. The third tap is a duplicate, so its time does not become stream time; the fourth comes within the
+    // horizon of the first.
+    let mut topics = Topics::default();
+    let taps = [("old", 0), ("young", 2_000), ("young", 4_000), ("old", 2_000)];
+    let events: Vec<Raw> = taps.map(|(id, at)| tap("lobby", "🔥", 1, at, Some(id))).into();
+    topics.run(1, &events, &[2]);
+    let report = topics.audit();
+    assert_eq!(report.differences, vec![]);
+    assert_eq!((report.rooms[0].taps, report.rooms[0].duplicates), (4, 2));
+}

@@ -1,8 +1,9 @@
 //! The dedup horizon: which ids were seen lately.
 
-use std::collections::{HashSet, VecDeque};
-use std::hash::{BuildHasherDefault, Hasher};
+use std::collections::VecDeque;
+use std::hash::Hasher;
 
+use hashbrown::HashTable;
 use serde::{Deserialize, Serialize};
 use siphasher::sip::SipHasher13;
 
@@ -23,33 +24,18 @@ impl Default for DedupSettings {
     }
 }
 
-/// The ids seen within the horizon, as 64-bit hashes: 16 bytes an id in the queue, and about as much again
-/// in the set, whose order nobody sees.
+/// The ids seen within the horizon, as 64-bit hashes: 16 bytes an id in the queue, and about 10 in the table (in WASM),
+/// whose order nobody sees.
 ///
 /// Two different ids of one horizon collide with probability `ids_max / 2^64` a record, about 5e-15.
 #[derive(Debug, Default)]
 pub struct Dedup {
-    seen: HashSet<u64, BuildHasherDefault<Hashed>>,
+    /// Where in the queue a hash is, counted from the first id of all: it finds the id and its time without a copy of either.
+    places: HashTable<usize>,
     /// Oldest first; stream times never decrease, so the queue is in order of both.
     order: VecDeque<(i64, u64)>,
-}
-
-/// The set's hasher: what it is given is a hash already.
-#[derive(Debug, Default)]
-struct Hashed(u64);
-
-impl Hasher for Hashed {
-    fn finish(&self) -> u64 {
-        self.0
-    }
-
-    fn write_u64(&mut self, hash: u64) {
-        self.0 = hash;
-    }
-
-    fn write(&mut self, _: &[u8]) {
-        unreachable!("the set holds 64-bit numbers");
-    }
+    /// Ids that were forgotten, which is the place of the oldest one that was not. May wrap around.
+    forgotten: usize,
 }
 
 /// Ids in a checkpoint: runs of equal stream time, so that a time is written once, and hashes as hex.
@@ -72,27 +58,44 @@ impl Dedup {
         hasher.finish()
     }
 
-    /// Remembers an id at `stream_time`; false if it was known already.
+    /// Remembers an id at `stream_time`, what stream time will be if its record is counted; false if it was known already.
+    ///
+    /// A duplicate changes nothing: it moves no stream time, so what only its own time makes too old is still within the horizon.
     pub fn insert(&mut self, settings: DedupSettings, stream_time: i64, hash: u64) -> bool {
-        while let Some(&(seen_at, oldest)) = self.order.front() {
-            let too_old = stream_time.saturating_sub(seen_at) > settings.horizon_ms;
-            if !too_old && self.order.len() < settings.ids_max {
-                break;
-            }
-            if !too_old && self.seen.contains(&hash) {
-                break;
-            }
-            self.order.pop_front();
-            self.seen.remove(&oldest);
-        }
-        if settings.ids_max == 0 {
-            return true;
-        }
-        if !self.seen.insert(hash) {
+        let too_old = |seen_at: i64| stream_time.saturating_sub(seen_at) > settings.horizon_ms;
+        if self.seen_at(hash).is_some_and(|seen_at| !too_old(seen_at)) {
             return false;
         }
-        self.order.push_back((stream_time, hash));
+        while let Some(&(seen_at, _)) = self.order.front() {
+            if !too_old(seen_at) && self.order.len() < settings.ids_max {
+                break;
+            }
+            self.forget_oldest();
+        }
+        if settings.ids_max > 0 {
+            self.remember(stream_time, hash);
+        }
         true
+    }
+
+    fn seen_at(&self, hash: u64) -> Option<i64> {
+        let id = |place: usize| self.order[place.wrapping_sub(self.forgotten)];
+        self.places.find(hash, |place| id(*place).1 == hash).map(|place| id(*place).0)
+    }
+
+    fn remember(&mut self, seen_at: i64, hash: u64) {
+        let place = self.forgotten.wrapping_add(self.order.len());
+        self.order.push_back((seen_at, hash));
+        let (order, forgotten) = (&self.order, self.forgotten);
+        self.places.insert_unique(hash, place, |place| order[place.wrapping_sub(forgotten)].1);
+    }
+
+    fn forget_oldest(&mut self) {
+        let Some((_, hash)) = self.order.pop_front() else { return };
+        if let Ok(entry) = self.places.find_entry(hash, |place| *place == self.forgotten) {
+            entry.remove();
+        }
+        self.forgotten = self.forgotten.wrapping_add(1);
     }
 
     /// How many ids are remembered.
@@ -130,8 +133,7 @@ impl Dedup {
             for _ in 0..count {
                 let digits = std::str::from_utf8(hashes.next()?).ok()?;
                 let hash = u64::from_str_radix(digits, 16).ok()?;
-                dedup.seen.insert(hash);
-                dedup.order.push_back((time, hash));
+                dedup.remember(time, hash);
             }
         }
         hashes.next().is_none().then_some(dedup)
@@ -165,6 +167,31 @@ mod tests {
     }
 
     #[test]
+    fn places_may_wrap_around() {
+        let mut dedup = Dedup { forgotten: usize::MAX - 1, ..Dedup::default() };
+        for id in 0..100 {
+            assert!(dedup.insert(SMALL, 0, id));
+            assert!(!dedup.insert(SMALL, 0, id));
+            assert!(!dedup.insert(SMALL, 0, id.saturating_sub(2)));
+        }
+        assert_eq!((dedup.len(), dedup.places.len()), (3, 3));
+    }
+
+    #[test]
+    fn a_duplicate_makes_nothing_forgotten() {
+        let mut dedup = Dedup::default();
+        let (old, young) = (Dedup::hash("room", "old"), Dedup::hash("room", "young"));
+        assert!(dedup.insert(SMALL, 0, old));
+        assert!(dedup.insert(SMALL, 90, young));
+        assert!(
+            !dedup.insert(SMALL, 150, young),
+            "it would have moved stream time to 150, but was not counted"
+        );
+        assert!(!dedup.insert(SMALL, 90, old), "at 90, where stream time stands, this is within the horizon");
+        assert!(dedup.insert(SMALL, 101, old));
+    }
+
+    #[test]
     fn ids_are_scoped_to_their_key() {
         assert_ne!(Dedup::hash("a", "bc"), Dedup::hash("ab", "c"));
     }
@@ -177,6 +204,8 @@ mod tests {
         }
         let restored = Dedup::restore(&dedup.save()).expect("own state restores");
         assert_eq!(restored.order, dedup.order);
-        assert_eq!(restored.seen, dedup.seen);
+        for id in [1, u64::MAX, 7] {
+            assert_eq!(restored.seen_at(id), Some(5));
+        }
     }
 }

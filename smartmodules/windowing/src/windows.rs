@@ -183,7 +183,7 @@ impl<A: Aggregate> Windows<A> {
         &self.settings
     }
 
-    /// Largest time seen, of a record or of a tick after quiet, ms.
+    /// Largest time seen, of a record that was no duplicate or of a tick after quiet, ms.
     #[must_use]
     pub fn stream_time(&self) -> Option<i64> {
         self.stream_time
@@ -235,7 +235,7 @@ impl<A: Aggregate> Windows<A> {
     /// Feeds one record: its key, its time, its id (none: never a duplicate) and what it adds. `emit` answers the bytes
     /// that it made of a result.
     ///
-    /// Stream time moves first, so finals come before the record is counted, and updates after.
+    /// Stream time moves first, so finals come before the record is counted, and updates after. A duplicate moves no time.
     pub fn observe(
         &mut self,
         key: &str,
