@@ -244,7 +244,7 @@ fn counters(live: &LiveStage) -> Vec<Counter> {
         number("open_windows", "open windows", live.open_windows),
         age("checkpoint_age_seconds", "checkpoint age", live.checkpoint_age_seconds),
         number("rejects", "rejects", live.dead_letters),
-        rate("rejects_per_second", "rejects", live.dead_letters_per_second),
+        rate("rejects_per_second", "new rejects", live.dead_letters_per_second),
         number("restarts", "restarts", live.restarts),
     ]
 }

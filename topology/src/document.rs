@@ -254,7 +254,7 @@ document! {
 document! {
     /// A column.
     ColumnDoc, "a column such as `{ key: room }`" {
-        /// Which field of the record it shows; dots lead into objects, as in `window.start`.
+        /// Which field of the record's JSON object it shows. The `fluvio` CLI does not look into objects.
         required "key" key: At<String>,
         /// Its heading; the key if there is none.
         optional "header" header: At<String>,

@@ -40,7 +40,7 @@ pub struct TableFormat {
 /// A column of a table.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Column {
-    /// Which field of the record it shows; dots lead into objects.
+    /// Which field of the record's JSON object it shows.
     pub key: String,
     /// Its heading.
     pub header: Option<String>,

@@ -148,6 +148,7 @@ fn values() {
             &[("case: keep", "ovation.stage: keep")],
             &[("columns: [{ key: room, primary: true }]", "columns: []")],
             &[("columns: [{ key: room, primary: true }]", "columns: [{ primary: true }]")],
+            &[("columns: [{ key: room, primary: true }]", "columns: [{ key: window.start }]")],
             &[("case: keep", "case: \"${OVATION_TEST_NOT_SET}\"")],
             &[("case: keep", "case: \"${OVATION_TEST\"")],
             &[("case: keep", "case: \"${1}\"")],

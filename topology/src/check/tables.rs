@@ -20,6 +20,16 @@ impl Check<'_> {
                 let message = format!("a table has 1 to {COLUMNS_MAX} columns, not {}", columns.value.len());
                 self.problem(columns.place, message, None);
             }
+            for key in columns.value.iter().filter_map(|column| column.key.0.as_ref()) {
+                if key.value.contains('.') {
+                    let message = format!(
+                        "column {:?} would be empty: it is taken for the name of one field",
+                        key.value
+                    );
+                    let help = "the `fluvio` CLI does not look into objects; show the whole of it".to_owned();
+                    self.warning(key.place, message, Some(help));
+                }
+            }
             let columns = columns.value.iter().filter_map(|column| {
                 Some(Column {
                     key: column.key.0.as_ref()?.value.clone(),
