@@ -69,7 +69,11 @@ fn yaml_problem(file: &str, text: &str, error: &YamlError) -> Problem {
         Some(message) => message.to_owned(),
         None => message,
     };
-    Problem::new(file, place, message, None).found_in(text)
+    let line = place.and_then(|place| text.lines().nth(usize::try_from(place.line()).ok()?.checked_sub(1)?));
+    let help = line.filter(|line| line.contains("${")).map(|_| {
+        "between `{` and `}`, a value with `${NAME}` in it stands in quotes: \"${NAME}\"".to_owned()
+    });
+    Problem::new(file, place, message, help).found_in(text)
 }
 
 /// What is known while a document is checked.

@@ -122,11 +122,19 @@ fn structure() {
 
 #[test]
 fn broken_yaml() {
-    let all: Vec<String> =
-        ["", "name: [", "a: b: c", "*a", "- a\n- b\n", "\t- x", "name: x\ntopics: {}\nstages: {}\n"]
-            .iter()
-            .map(|text| format!("## {text:?}\n\n{}\n", told(text)))
-            .collect();
+    let all: Vec<String> = [
+        "",
+        "name: [",
+        "a: b: c",
+        "*a",
+        "- a\n- b\n",
+        "\t- x",
+        "name: x\ntopics: {}\nstages: {}\n",
+        "name: x\ntopics: { a: { partitions: ${N} } }\n",
+    ]
+    .iter()
+    .map(|text| format!("## {text:?}\n\n{}\n", told(text)))
+    .collect();
     insta::assert_snapshot!("broken-yaml", all.join("\n"));
 }
 

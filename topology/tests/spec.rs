@@ -334,3 +334,19 @@ fn the_shipped_schema_is_the_one_of_the_types_and_the_shipped_topologies_fit_it(
         assert!(!found.is_empty(), "{to:?} fits");
     }
 }
+
+#[test]
+fn the_environment_fills_in_what_the_file_leaves_open() {
+    let text = WORDS
+        .replacen("partitions: 2", "partitions: \"${OVATION_TEST_NOT_SET:-2}\"", 1)
+        .replace("fence: true", "fence: \"${OVATION_TEST_NOT_SET:-true}\"")
+        .replace("case: keep", "case: \"${OVATION_TEST_NOT_SET:-fold}\", home: \"${CARGO_MANIFEST_DIR}\"")
+        .replace("size: 10s", "size: \"${OVATION_TEST_NOT_SET:-1}m\"");
+    let topology = Topology::parse("words.yaml", &text).unwrap();
+    assert_eq!(topology.topic("lines").unwrap().partitions, 2);
+    let transforms = &topology.stages[0].transforms;
+    assert_eq!(transforms[0].with["case"], "fold");
+    // Cargo sets it for tests.
+    assert_eq!(transforms[0].with["home"], env!("CARGO_MANIFEST_DIR"));
+    assert_eq!(transforms[1].windows[0].kind, WindowKind::Tumbling { size: Duration::from_secs(60) });
+}
