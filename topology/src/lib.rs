@@ -13,6 +13,7 @@ mod carry;
 mod changes;
 mod check;
 mod checkpoint;
+mod cluster_specs;
 mod control;
 mod describe;
 mod document;
