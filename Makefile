@@ -14,7 +14,7 @@ SUDO := $(shell test "$$(id -u)" = 0 || echo sudo)
 apt = { $(SUDO) apt-get update -qq && $(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $(1); }
 PYTEST := $(VENV)/bin/python -m pytest -q -p no:cacheprovider
 
-.PHONY: help run test unit e2e lint chaos latency recovery fmt wasm-target clean
+.PHONY: help run test unit topology e2e lint chaos latency recovery fmt binaries wasm-target clean
 
 help: ## Show this list
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -23,13 +23,15 @@ run: wasm-target ## Build and start everything; prints the page's URL when it is
 	cargo build --release --locked -p ovation-cli
 	exec target/release/ovation run $(ARGS)
 
-test: unit e2e ## Run every test
+test: unit topology e2e ## Run every test
 
 unit: wasm-target ## Run the Rust tests
 	cargo test --workspace --locked
 
-e2e: wasm-target $(VENV)/ready ## Run the end-to-end tests: real broker, clients and browser
-	cargo build --workspace --bins --tests --locked # the same units as the Rust tests: nothing is compiled twice
+topology: binaries ## Run the tests that the topology files bring
+	for file in topology.yaml examples/*/topology.yaml; do target/debug/ovation topology test "$$file"; done
+
+e2e: binaries $(VENV)/ready ## Run the end-to-end tests: real broker, clients and browser
 	$(PYTEST) e2e
 
 lint: wasm-target $(TOOLS)/bin/cargo-deny ## Check format, clippy, docs, the house, licences and sources
@@ -39,8 +41,7 @@ lint: wasm-target $(TOOLS)/bin/cargo-deny ## Check format, clippy, docs, the hou
 	./.ci/house
 	$(TOOLS)/bin/cargo-deny --all-features check --hide-inclusion-graph licenses bans sources
 
-chaos: wasm-target $(VENV)/ready ## Break everything under load for minutes, then check every number (ARGS="--seed 7")
-	cargo build --workspace --bins --tests --locked
+chaos: binaries $(VENV)/ready ## Break everything under load for minutes, then check every number (ARGS="--seed 7")
 	$(VENV)/bin/python -m chaos $(ARGS)
 
 recovery: $(VENV)/ready ## Measure how soon an engine is live again that has a million reactions to catch up with (release build)
@@ -51,6 +52,9 @@ latency: $(VENV)/ready ## Measure tap to screen on what `make run` started
 
 fmt: ## Format the code
 	cargo fmt --all
+
+binaries: wasm-target
+	cargo build --workspace --bins --tests --locked # the same units as the Rust tests: nothing is compiled twice
 
 wasm-target:
 	@test -d "$$(rustc --print target-libdir --target $(WASM_TARGET) 2>/dev/null)" || rustup target add $(WASM_TARGET)

@@ -23,6 +23,29 @@ def delete_topics(control, topics):
         there.delete_topic(topic)
 
 
+def filtered(control, topic, partitions, smartmodule, **params):
+    """What a SmartModule of the broker's lets through of what is stored now, as (key, value), in the order of the partitions."""
+    client = connect(control)
+    config = fluvio.ConsumerConfig()
+    config.disable_continuous()
+    config.smartmodule(name=smartmodule, kind=fluvio.SmartModuleKind.Filter, params=params)
+    found = []
+    for partition in range(partitions):
+        stream = client.partition_consumer(topic, partition).stream_with_config(fluvio.Offset.beginning(), config)
+        found.extend((record.key_string(), json.loads(record.value_string())) for record in stream)
+    return found
+
+
+def partition_counts(control):
+    """How many partitions each topic has."""
+    counts = {}
+    for partition in admin(control).list_partitions([]):
+        # NAME-N is partition N of NAME.
+        topic = partition.name().rpartition("-")[0]
+        counts[topic] = counts.get(topic, 0) + 1
+    return counts
+
+
 def records(control, topic, partitions):
     """Every record of a topic that is stored now, as (partition, record)."""
     client = connect(control)

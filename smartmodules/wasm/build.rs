@@ -6,7 +6,7 @@ use std::process::{Command, ExitCode};
 
 const TARGET: &str = "wasm32-unknown-unknown";
 const MODULES: [&str; 6] = ["validate", "window", "fence", "word-count", "number", "room"];
-/// Those of `examples/smartmodules`, built as their readers build them: the tests run them, nothing embeds them.
+/// Those of `examples/smartmodules`, built as their readers build them. Only tests embed them.
 const EXAMPLES: [&str; 2] = ["long-words", "running-total"];
 /// Crates whose change makes the bytes stale, beside the modules themselves.
 const SHARED: [&str; 4] = ["reaction", "windowing", "shell", "processor"];

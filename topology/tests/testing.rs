@@ -411,6 +411,15 @@ fn chains_that_do_not_open_are_told_with_their_place() {
         found[0].to_string(),
         "stage \"small\", transform 1 (small): not a SmartModule: it exports none of filter, map, filter_map, array_map"
     );
+    let unsaid = SMALL.replace(", stateful: true", "");
+    let totals = |name: &str| match name {
+        "small" => Some(Cow::Borrowed(ovation_wasm::examples::RUNNING_TOTAL)),
+        other => shipped(other),
+    };
+    assert_eq!(problems(SMALL, &totals), []);
+    let found = problems(&unsaid, &totals);
+    assert_eq!((found.len(), found[0].transform), (1, 0));
+    assert!(found[0].message.contains("or `stateful: true` where `smartmodules` names it"), "{found:?}");
     let missing = problems(SMALL, &|_: &str| None::<Cow<'static, [u8]>>);
     assert_eq!(missing[0].message, "failed to find the builtin SmartModule \"small\"");
 }

@@ -14,6 +14,15 @@ pub const NUMBER: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/ovation_numb
 /// Passes the records of some rooms, for people who read a topic by hand.
 pub const ROOM: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/ovation_room.wasm"));
 
+/// The SmartModules of `examples/smartmodules`, for tests: no builtins, as people bring theirs as files.
+#[doc(hidden)]
+pub mod examples {
+    /// Keeps lines with a long word, under its first letter.
+    pub const LONG_WORDS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/long_words.wasm"));
+    /// Running totals by key.
+    pub const RUNNING_TOTAL: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/running_total.wasm"));
+}
+
 /// Every name that [`builtin`] knows.
 pub const BUILTINS: &[&str] = &[
     "ovation-validate",

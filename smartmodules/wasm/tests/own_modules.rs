@@ -2,12 +2,9 @@
 
 mod support;
 
+use ovation_wasm::examples::{LONG_WORDS, RUNNING_TOTAL};
 use serde_json::{Value, json};
 use support::{Chain, Module, Out, T0, borrowed, chain, chain_of, of_tag, tick};
-
-/// The examples of `examples/smartmodules`, which these tests run as their readers would.
-const LONG_WORDS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/long_words.wasm"));
-const RUNNING_TOTAL: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/running_total.wasm"));
 
 fn engine_params(extra: &[(&'static str, &str)]) -> Vec<(&'static str, String)> {
     let own = [

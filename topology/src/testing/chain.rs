@@ -45,6 +45,11 @@ impl Chain {
         Self { store, links }
     }
 
+    /// What each of its modules is called by, in their order.
+    pub(super) fn exports(&self) -> impl Iterator<Item = &'static str> {
+        self.links.iter().map(|link| link.export)
+    }
+
     /// Runs a batch through all modules. As in a broker, a module that refuses a batch ends the call, with what it had
     /// returned by then.
     ///
@@ -77,6 +82,8 @@ pub(super) struct Link {
     memory: Memory,
     alloc: TypedFunc<i32, i32>,
     init: Option<Call>,
+    /// What it is called by.
+    export: &'static str,
     transform: Call,
 }
 
@@ -97,14 +104,15 @@ impl Link {
             .get_typed_func(&mut *store, "alloc")
             .map_err(|_| no("it exports no function alloc(i32) -> i32".to_owned()))?;
         let init = function(store, &instance, "init").transpose().map_err(no)?;
-        let Some(transform) = TRANSFORMS.iter().find_map(|name| function(store, &instance, name)) else {
+        let found = TRANSFORMS.iter().find_map(|name| Some((*name, function(store, &instance, name)?)));
+        let Some((export, transform)) = found else {
             let state = match instance.get_func(&mut *store, "aggregate") {
                 Some(_) => "; a stage cannot use its aggregate, whose state is in no checkpoint",
                 None => "",
             };
             return Err(no(format!("it exports none of {}{state}", TRANSFORMS.join(", "))));
         };
-        Ok(Self { memory, alloc, init, transform: transform.map_err(no)? })
+        Ok(Self { memory, alloc, init, export, transform: transform.map_err(no)? })
     }
 
     /// Opens it with its parameters, if it takes any.

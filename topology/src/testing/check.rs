@@ -6,7 +6,10 @@ use super::host::Host;
 use super::stage::StagePlan;
 use crate::modules::{Modules, NUMBER, Resolved, resolve_builtin, resolve_one};
 use crate::plan::{TaskPlan, plan};
-use crate::spec::Topology;
+use crate::spec::{Stage, Topology};
+
+/// Export of a module that numbers its results under the processor contract: one record may become several, or none.
+const NUMBERS: &str = "array_map";
 
 /// A transform of a stage that does not open.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -23,7 +26,8 @@ pub struct ChainProblem {
 }
 
 /// Compiles every SmartModule that the topology's stages use, and opens every stage's chain with the parameters that the first
-/// task of a first epoch gives it. Each stage has one problem at most: the first of its transforms that does not open.
+/// task of a first epoch gives it. Each stage has one problem at most: the first of its transforms that does not open, or that
+/// keeps state which the topology does not know of.
 pub fn check_chains(topology: &Topology, modules: &dyn Modules) -> Vec<ChainProblem> {
     Chains::compile(topology, modules).problems(topology)
 }
@@ -89,11 +93,25 @@ impl Chains {
                 if missing.is_some() {
                     return missing;
                 }
-                let failure = self.stage(&stage.name)?.open(&self.host).err()?;
-                Some(problem(failure.transform, reason(&failure.message)))
+                match self.stage(&stage.name)?.open(&self.host) {
+                    Ok(chain) => unsaid(stage, chain.exports()).map(|(at, why)| problem(at, why)),
+                    Err(failure) => Some(problem(failure.transform, reason(&failure.message))),
+                }
             })
             .collect()
     }
+}
+
+/// A module that numbers what it returns where the topology does not say so: the engine would put its own numbering behind it, every
+/// result would have two numbers, and the module's state would be in no checkpoint.
+fn unsaid(stage: &Stage, exports: impl Iterator<Item = &'static str>) -> Option<(usize, String)> {
+    let mut steps = stage.transforms.iter().zip(exports);
+    let at = steps.position(|(transform, export)| !transform.stateful && export == NUMBERS)?;
+    let message = format!(
+        "it keeps state and numbers what it returns, as it exports {NUMBERS}; expected a window here, or `stateful: true` where \
+         `smartmodules` names it"
+    );
+    Some((at, message))
 }
 
 /// A module begins its refusal with "failed to open NAME: ", and the place of the problem says that already.
