@@ -170,7 +170,7 @@ def test_partitions_are_added_and_never_taken_away(place, tmp_path):
     more.write_text(changed(place.file, ("partitions: 4", "partitions: 6")))
     assert planned(place, more) == (0, dict.fromkeys(place.topics, "change"))
     code, text = topology("plan", "--cluster", place.control, more)
-    assert code == 0 and "2 more partitions, 6 instead of 4" in text and "\n4 to change" in text, text
+    assert code == 0 and "2 partitions more, 6 instead of 4" in text and "\n4 to change" in text, text
     assert planned(place, more, "apply") == (0, dict.fromkeys(place.topics, "change"))
     counts = readers.partition_counts(place.control)
     assert {counts[topic] for topic in place.topics} == {6}

@@ -9,7 +9,7 @@ use ovation_topology::{Partitions, ResetFrom};
 
 use crate::reset::place;
 use crate::testing::TestArgs;
-use crate::topology::{DescribeArgs, PlanArgs, ValidateArgs};
+use crate::topology::{DescribeArgs, FileArgs, PlanArgs, ValidateArgs};
 
 const AFTER: &str = "\
 Every option can come from a flag, from an environment variable (OVATION_HTTP for --http), or from a TOML file
@@ -200,9 +200,9 @@ pub(crate) struct EngineArgs {
 #[derive(Debug, Args)]
 pub(crate) struct ResetArgs {
     #[command(flatten)]
-    pub(crate) cluster: ClusterArgs,
+    pub(crate) file: FileArgs,
     #[command(flatten)]
-    pub(crate) topology: TopologyArgs,
+    pub(crate) cluster: ClusterArgs,
 
     /// Reset this stage only.
     #[arg(long, value_name = "NAME")]

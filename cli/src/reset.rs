@@ -11,7 +11,7 @@ use crate::failure::Failure;
 use crate::{parts, say};
 
 pub(crate) async fn reset(args: ResetArgs) -> Result<(), Failure> {
-    let topology = parts::topology(&args.topology.topology)?;
+    let topology = parts::topology(args.file.path())?;
     let cluster = Cluster::new(&args.cluster.cluster);
     parts::reachable(&cluster).await?;
     let resets = ovation_topology::plan_reset(&cluster, &topology, args.stage.as_deref(), args.from)
@@ -36,7 +36,7 @@ fn sentences(reset: &PartitionReset, from: ResetFrom) -> Vec<String> {
     let PartitionReset { stage, partition, epoch, seq, next_epoch, offset, .. } = reset;
     let checkpoint = match reset.checkpoint {
         Some(offset) => format!("checkpoint at offset {offset}"),
-        None => "no checkpoint that can be used".to_owned(),
+        None => "no checkpoint to go on from".to_owned(),
     };
     let count =
         |number: i64, what: &str| if number == 1 { format!("1 {what}") } else { format!("{number} {what}s") };
@@ -49,8 +49,9 @@ fn sentences(reset: &PartitionReset, from: ResetFrom) -> Vec<String> {
     }
     vec![
         format!(
-            "stage {stage}, partition {partition}: epoch {epoch} ({seq} results, {checkpoint}) ends; epoch {next_epoch} begins at \
+            "stage {stage}, partition {partition}: epoch {epoch} ({}, {checkpoint}) ends; epoch {next_epoch} begins at \
              offset {offset}{}",
+            count(i64::try_from(*seq).unwrap_or(i64::MAX), "result"),
             why(reset, from)
         ),
         format!("  source: {work}"),

@@ -37,7 +37,7 @@ pub(crate) struct ValidateArgs {
     file: FileArgs,
 
     /// Check also that this broker's topics can be used: a Fluvio cluster or an embedded one.
-    #[arg(long, env = "OVATION_CLUSTER", value_name = "HOST:PORT")]
+    #[arg(long, value_name = "HOST:PORT")]
     cluster: Option<String>,
 
     /// Take warnings for errors.

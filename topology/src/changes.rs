@@ -16,6 +16,9 @@ use crate::modules::{FENCE, Modules, Resolved, resolve, resolve_fence};
 use crate::quantity::{show_duration, show_size};
 use crate::spec::{TableFormat, Topic, Topology};
 
+/// How long Fluvio keeps the records of a topic that was created without a retention.
+const RETENTION_DEFAULT: Duration = Duration::from_secs(7 * 86_400);
+
 /// One thing that a topology needs, and what becomes of it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Change {
@@ -218,9 +221,9 @@ fn topic_step(topic: &Topic, found: Option<&TopicSpec>, growth: Growth) -> Step 
         }
         std::cmp::Ordering::Less => {
             let detail = format!(
-                "{} more partitions, {wants} instead of {has}: a key may get another one, where its windows and totals begin \
+                "{} more, {wants} instead of {has}: a key may get another one, where its windows and totals begin \
                  anew; restart gateways and engines that run",
-                wants - has
+                show_partitions(wants - has)
             );
             step(Kind::Topic, &topic.name, Action::Change, detail, Deed::AddPartitions(wants - has))
         }
@@ -235,25 +238,20 @@ fn topic_step(topic: &Topic, found: Option<&TopicSpec>, growth: Growth) -> Step 
 /// What a topic keeps although the topology says otherwise.
 fn note(topic: &Topic, found: &TopicSpec) -> Option<String> {
     let mut stays = Vec::new();
-    let time = found.get_clean_policy().map(|policy| match policy {
+    let time = found.get_clean_policy().map_or(RETENTION_DEFAULT, |policy| match policy {
         CleanupPolicy::Segment(policy) => Duration::from_secs(policy.time_in_seconds.into()),
     });
-    if let Some(wants) =
-        topic.retention.time.filter(|wants| time.is_some_and(|has| has.as_secs() != wants.as_secs()))
-    {
+    if let Some(wants) = topic.retention.time.filter(|wants| time.as_secs() != wants.as_secs()) {
         stays.push(format!(
             "{} of records (the topology says {})",
-            show_duration(time.unwrap_or_default()),
+            show_duration(time),
             show_duration(wants)
         ));
     }
     let size = found.get_storage().and_then(|storage| storage.max_partition_size);
-    if let Some(wants) = topic.retention.size.filter(|wants| size.is_some_and(|has| has != *wants)) {
-        stays.push(format!(
-            "{} a partition (the topology says {})",
-            show_size(size.unwrap_or_default()),
-            show_size(wants)
-        ));
+    if let Some(wants) = topic.retention.size.filter(|wants| size != Some(*wants)) {
+        let has = size.map_or_else(|| "as much as comes to".to_owned(), show_size);
+        stays.push(format!("{has} a partition (the topology says {})", show_size(wants)));
     }
     if !topic.fence && found.get_deduplication().is_some() {
         stays.push("its deduplication (the topology has no fence there)".to_owned());
@@ -367,6 +365,18 @@ mod tests {
                  deduplication (the topology has no fence there): Fluvio cannot change that of a topic that is there"
             )
         );
+    }
+
+    #[test]
+    fn a_topic_without_a_retention_has_fluvios_own() {
+        let bare = Topic { retention: Retention::default(), ..topic(4, true, 60) };
+        assert_eq!(judged(&bare, &bare).note, None);
+        let kept = judged(&topic(4, true, 60), &bare).note;
+        let said = "keeps 7d of records (the topology says 1m) and as much as comes to a partition (the topology says 8MiB)";
+        assert!(kept.is_some_and(|note| note.starts_with(said)));
+        let week =
+            Topic { retention: Retention { time: Some(RETENTION_DEFAULT), size: None }, ..bare.clone() };
+        assert_eq!(judged(&week, &bare).note, None);
     }
 
     #[test]

@@ -8,7 +8,7 @@ use serde_json::json;
 
 use crate::checkpoint::Checkpoint;
 use crate::modules::{NUMBER, Resolved, hex_digest};
-use crate::spec::{Stage, Topology};
+use crate::spec::{ModuleSource, Stage, Topology};
 
 /// Time between two ticks, for a stage without windows of its own.
 const DEFAULT_EVERY: Duration = Duration::from_millis(100);
@@ -31,6 +31,8 @@ pub(crate) struct TaskPlan {
     /// Hash of what a checkpoint depends on.
     pub(crate) config: String,
     modules: Vec<ChainModule>,
+    /// Hashes of the modules' bytes, which the names of some do not hold.
+    versions: Vec<String>,
 }
 
 /// The tasks of all stages: one for each partition of a stage's source.
@@ -39,6 +41,8 @@ pub(crate) fn plan(topology: &Topology, modules: &BTreeMap<String, Resolved>) ->
     for stage in &topology.stages {
         let config = config_hash(topology, stage);
         let source = topology.topic(&stage.source);
+        let used = stage.transforms.iter().filter_map(|transform| modules.get(&transform.uses));
+        let versions: Vec<String> = used.map(|module| hex_digest(&module.wasm)).collect();
         let partitions = source.map_or(0, |topic| topic.partitions);
         for partition in 0..partitions {
             tasks.push(TaskPlan {
@@ -53,6 +57,7 @@ pub(crate) fn plan(topology: &Topology, modules: &BTreeMap<String, Resolved>) ->
                 ticks: source.is_none_or(|topic| !topic.fence),
                 config: config.clone(),
                 modules: chain(stage, modules),
+                versions: versions.clone(),
             });
         }
     }
@@ -85,7 +90,11 @@ pub fn config_hash(topology: &Topology, stage: &Stage) -> String {
         .transforms
         .iter()
         .map(|transform| {
-            let module = topology.smartmodule(&transform.uses).map(|module| format!("{:?}", module.source));
+            let module = topology.smartmodule(&transform.uses).map(|module| match &module.source {
+                // However the topology's own folder was named to get there.
+                ModuleSource::Path(path) => format!("file {:?}", path.file_name().unwrap_or_default()),
+                builtin => format!("{builtin:?}"),
+            });
             json!({"module": module, "with": transform.parameters()})
         })
         .collect();
@@ -136,6 +145,7 @@ impl TaskPlan {
             ticks: true,
             config: "aa".to_owned(),
             modules: Vec::new(),
+            versions: Vec::new(),
         }
     }
 }
@@ -220,6 +230,27 @@ stages:
             last["ovation.windows"],
             r#"[{"emit":{"update":{"every_ms":50}},"grace_ms":2000,"name":"10s","shape":{"tumbling":{"size_ms":10000}}}]"#
         );
+    }
+
+    #[test]
+    fn a_module_with_other_bytes_makes_another_task_under_whatever_name() {
+        let topology = Topology::parse("words.yaml", WORDS).expect("a good topology");
+        let tasks = |wasm: &[u8]| {
+            let resolved = |name: &str| Resolved { cluster_name: name.to_owned(), wasm: wasm.to_vec() };
+            plan(&topology, &BTreeMap::from(["clean", "count"].map(|name| (name.to_owned(), resolved(name)))))
+        };
+        assert!(tasks(b"one") == tasks(b"one"));
+        assert!(tasks(b"one")[0] != tasks(b"two")[0]);
+    }
+
+    #[test]
+    fn the_hash_does_not_depend_on_how_the_file_is_named() {
+        let text = WORDS.replace("{ builtin: clean }", "{ path: clean.wasm }");
+        let hash = |file: &str| {
+            let topology = Topology::parse(file, &text).expect("a good topology");
+            config_hash(&topology, &topology.stages[0])
+        };
+        assert_eq!(hash("words.yaml"), hash("/somewhere/else/words.yaml"));
     }
 
     #[test]

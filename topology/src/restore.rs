@@ -94,6 +94,8 @@ pub(crate) async fn restore(cluster: &Cluster, plan: &TaskPlan) -> Result<Restor
         }
         Some(checkpoint) => checkpoint,
         None if has_results && source.start > 0 => return Err(way_out.lost(0, source.start)),
+        // A start is written down before the first result: whoever made these, nobody knows with which settings.
+        None if has_results && plan.checkpoints.is_some() => return Err(way_out.forgotten(epoch)),
         None => Checkpoint {
             config: plan.config.clone(),
             offset: source.start,
@@ -228,6 +230,18 @@ impl WayOut<'_> {
             self.plan.stage,
             self.plan.partition,
             self.plan.config,
+            self.command()
+        ))
+    }
+
+    fn forgotten(&self, epoch: u64) -> Failure {
+        Failure::Stop(format!(
+            "failed to go on with stage {:?}: its sink has results of epoch {epoch} in partition {}, and the checkpoint topic \
+             {:?} knows nothing of that epoch (it is another topic than before, or has lost it), so nobody knows which \
+             settings made them; go back to the old checkpoint topic, or {}",
+            self.plan.stage,
+            self.plan.partition,
+            self.plan.checkpoints.as_deref().unwrap_or_default(),
             self.command()
         ))
     }

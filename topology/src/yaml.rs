@@ -59,6 +59,8 @@ impl Node {
     pub(crate) fn read(text: &str) -> Result<Self, YamlError> {
         let options = serde_saphyr::options! {
             with_snippet: false,
+            // `no` and `on` are text.
+            strict_booleans: true,
             // Found again where the tree is looked at, all of them.
             duplicate_keys: DuplicateKeyPolicy::PassThrough,
             budget: serde_saphyr::budget! { max_depth: DEPTH_MAX, max_nodes: NODES_MAX },

@@ -12,6 +12,7 @@ topics:
   counts:      { partitions: 2, fence: true }
   refused:     { partitions: 2, fence: true }
   moments:     { partitions: 2, fence: true }
+  refused-moments: { partitions: 2, fence: true }
   checkpoints: { partitions: 2 }
 smartmodules:
   clean: { builtin: ovation-validate }
@@ -35,6 +36,7 @@ stages:
     source: counts
     transforms: [{ uses: burst }]
     sink: moments
+    dead-letter: refused-moments
     checkpoints: checkpoints
 table-formats:
   table: { columns: [{ key: room, primary: true }] }
@@ -210,6 +212,10 @@ fn flow() {
             &[("source: lines", "source: moments")],
             &[("source: lines", "source: checkpoints")],
             &[("    checkpoints: checkpoints\n", "")],
+            &[
+                ("    dead-letter: refused-moments\n", ""),
+                ("  refused-moments: { partitions: 2, fence: true }\n", ""),
+            ],
             &[("    transforms: [{ uses: burst }]", "    transforms: []")],
             &[("[{ uses: burst }]", "[{ uses: burst }, { uses: clean }]")],
             &[("[{ uses: burst }]", "[{ uses: count, window: { tumbling: { size: 10s } } }]")],

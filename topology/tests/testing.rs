@@ -370,14 +370,14 @@ fn a_state_that_is_not_restored_is_caught() {
 
 #[test]
 fn what_the_engine_would_refuse_is_told() {
-    let wasm = testing_modules::fixed("map", &[testing_modules::record(Some("key"), "no numbers")]);
+    let wasm = testing_modules::fixed("array_map", &[testing_modules::record(Some("key"), "no numbers")]);
     let told = told(&run_small(&wasm, &case("small", vec![text_input()], vec![])));
     assert!(
         told.contains("started again for ever: the chain returned a result that cannot be read"),
         "{told}"
     );
     // A chain that says nothing lets Fluvio skip records.
-    let wasm = testing_modules::fixed("map", &[]);
+    let wasm = testing_modules::fixed("array_map", &[]);
     let told = self::told(&run_small(&wasm, &case("small", vec![text_input()], vec![])));
     assert!(told.contains("ended without progress"), "{told}");
 }
@@ -398,6 +398,11 @@ fn chains_that_do_not_open_are_told_with_their_place() {
         ("reactions", 0, "validate")
     );
     assert_eq!(problem.message, r#"parameter "skin-tones" has the value "purple"; expected keep or fold"#);
+
+    // A window, where a module without state stands.
+    let no_state = problems(&REACTIONS.replace("ovation-window", "ovation-validate"), &shipped);
+    let [problem] = no_state.as_slice() else { panic!("{no_state:?}") };
+    assert!(problem.message.starts_with("it does not count in windows, as it exports map"), "{problem:?}");
 
     let no_transform = wat::parse_str(
         r#"(module (import "env" "copy_records" (func (param i32 i32))) (memory (export "memory") 1)

@@ -131,6 +131,37 @@ async fn other_settings_stop_the_stage_and_say_the_way_out() {
     }
 }
 
+/// The checkpoint topic is the one that knows which settings an epoch belongs to.
+#[tokio::test(flavor = "multi_thread")]
+async fn results_whose_checkpoints_are_gone_stop_the_stage() {
+    for words in support::each("forgotten", 1).await {
+        let text = words.topology();
+        let (engine, shutdown) = start(&words, &text).await;
+        let producer = source(&words).await;
+        producer.send(Some(b"a".to_vec()), b"one two".to_vec()).await.unwrap();
+        eventually("a result", async || !results(&words, 0).await.is_empty()).await;
+        shutdown.cancel();
+        engine.join().await;
+        let before = results(&words, 0).await.len();
+        // In one edit: other windows, and another topic for checkpoints.
+        let moved =
+            text.replace("size: 1s", "size: 2s").replace(&words.topic("checkpoints"), &words.topic("other"));
+        let (engine, shutdown) = start(&words, &moved).await;
+        assert!(!engine.wait_ready(Duration::from_secs(30)).await);
+        let [status] = &engine.status()[..] else { panic!("one task") };
+        assert_eq!(status.state, TaskState::Stopped);
+        let error = status.error.as_deref().unwrap();
+        assert!(
+            error.contains("knows nothing of that epoch") && error.contains("ovation topology reset"),
+            "{error}"
+        );
+        shutdown.cancel();
+        engine.join().await;
+        assert_eq!(results(&words, 0).await.len(), before);
+        words.remove().await;
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn applying_twice_changes_nothing_and_a_misfit_is_refused() {
     for words in support::each("apply", 2).await {
@@ -177,7 +208,7 @@ async fn topics_grow_where_somebody_asks_for_it_and_the_plan_says_so_first() {
         let plan = plan_changes(&words.cluster, &more, &modules).await.unwrap();
         let planned: Vec<_> = plan.iter().filter(|change| change.action == Action::Change).collect();
         assert_eq!(planned.len(), 4, "{plan:?}");
-        assert!(planned[0].detail.starts_with("1 more partitions, 3 instead of 2"), "{planned:?}");
+        assert!(planned[0].detail.starts_with("1 partition more, 3 instead of 2"), "{planned:?}");
         let source = words.topic("lines");
         assert!(bounds(&words.cluster, &source, 2).await.is_err(), "a plan changes nothing");
         let done = apply_growing(&words.cluster, &more, &modules).await.unwrap();

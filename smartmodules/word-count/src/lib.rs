@@ -44,9 +44,7 @@ impl Windowed for WordCount {
     fn record(&self, record: &SourceRecord<'_>, feed: &mut Feed<'_, '_, Self>) {
         let key = record.key.and_then(|key| std::str::from_utf8(key).ok()).unwrap_or_default();
         match (std::str::from_utf8(record.value), record.timestamp) {
-            (Ok(text), Some(time)) => {
-                feed.observe(key, time, None, &text);
-            }
+            (Ok(text), Some(time)) => feed.count(record, key, time, None, &text),
             _ => feed.emit().dead_letter(reason::MALFORMED, "not text with a time", record.value),
         }
     }

@@ -116,6 +116,14 @@ impl Check<'_> {
                 self.outlet(&stage, role, topic, source, context);
             }
         }
+        if document.dead_letter.is_none() {
+            let message = format!(
+                "stage {:?} has no `dead-letter`: what it cannot take or comes too late is dropped",
+                name.value
+            );
+            let help = "name a fenced topic for it, so that nothing is lost without a word".to_owned();
+            self.warning(name.place, message, Some(help));
+        }
         if document.checkpoints.is_none() {
             let message = format!("stage {:?} needs a topic for `checkpoints`", name.value);
             let help = "a restart goes on from there; several stages may share one".to_owned();

@@ -102,16 +102,28 @@ impl Chains {
     }
 }
 
-/// A module that numbers what it returns where the topology does not say so: the engine would put its own numbering behind it, every
-/// result would have two numbers, and the module's state would be in no checkpoint.
+/// A module whose export does not fit what the topology says of its state.
+///
+/// One that numbers what it returns, unsaid: the engine would put its own numbering behind it, every result would have two
+/// numbers, and the module's state would be in no checkpoint. One that is said to and does not: nothing would be numbered.
 fn unsaid(stage: &Stage, exports: impl Iterator<Item = &'static str>) -> Option<(usize, String)> {
-    let mut steps = stage.transforms.iter().zip(exports);
-    let at = steps.position(|(transform, export)| !transform.stateful && export == NUMBERS)?;
-    let message = format!(
-        "it keeps state and numbers what it returns, as it exports {NUMBERS}; expected a window here, or `stateful: true` where \
-         `smartmodules` names it"
-    );
-    Some((at, message))
+    stage.transforms.iter().zip(exports).enumerate().find_map(|(at, (transform, export))| {
+        let message = match (transform.stateful, export == NUMBERS) {
+            (true, true) | (false, false) => return None,
+            (false, true) => format!(
+                "it keeps state and numbers what it returns, as it exports {NUMBERS}; expected a window here, or `stateful: \
+                 true` where `smartmodules` names it"
+            ),
+            (true, false) if !transform.windows.is_empty() => {
+                format!("it does not count in windows, as it exports {export} and not {NUMBERS}; expected no window here")
+            }
+            (true, false) => format!(
+                "it keeps no state, as it exports {export} and not {NUMBERS}; expected no `stateful: true` where \
+                 `smartmodules` names it"
+            ),
+        };
+        Some((at, message))
+    })
 }
 
 /// A module begins its refusal with "failed to open NAME: ", and the place of the problem says that already.

@@ -88,7 +88,7 @@ pub(crate) fn by_call(answers: &[Vec<Record>]) -> Vec<u8> {
 
 /// Fails at every call.
 pub(crate) fn trapping() -> Vec<u8> {
-    module(r#"(func (export "map") (param i32 i32 i32) (result i32) unreachable)"#, "")
+    module(r#"(func (export "array_map") (param i32 i32 i32) (result i32) unreachable)"#, "")
 }
 
 /// A checkpoint of the whole state, for a stage that was given the first configuration's hash.
