@@ -114,7 +114,7 @@ async fn say(producer: &Producer, numbers: std::ops::Range<usize>, pause: Durati
         "crowd",
         "sings",
         "loudly",
-        "Elephants",
+        "Elephant",
         "applauded",
         "extraordinary",
         "magnificently",
