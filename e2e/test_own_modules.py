@@ -98,16 +98,21 @@ def test_people_can_read_the_results_of_one_room(ovation, room):
             assert answer.status_code == 200, answer.text
     topology = ovation.topology
     readers.wait_finals(ovation.control, topology, rooms, {name: {"🔥": 1, "👏": 1} for name in rooms})
-    stored = [value for _, value in readers.stored(ovation.control, topology.aggregates, topology.partitions)]
+    stored = readers.stored(ovation.control, topology.aggregates, topology.partitions)
 
-    def filtered(**params):
-        return readers.filtered(ovation.control, topology.aggregates, topology.partitions, "ovation-room", **params)
+    def filtered(counts=None, **params):
+        return readers.filtered(
+            ovation.control, topology.aggregates, topology.partitions, "ovation-room", counts, **params
+        )
 
     for asked in [rooms[:1], rooms[1:]]:
-        expected = [value for value in stored if value["room"] in asked]
-        found = filtered(room=", ".join(asked))
+        expected = [(partition, value) for partition, value in stored if value["room"] in asked]
+        counts = collections.Counter(partition for partition, _ in expected)
+        found = filtered(None if ovation.kind == "embedded" else counts, room=", ".join(asked))
         assert {key for key, _ in found} == set(asked)
-        assert [value for _, value in found] == expected, "these, untouched and in order"
+        assert [value for _, value in found] == [value for _, value in expected], "these, untouched and in order"
+    if ovation.kind != "embedded":
+        return  # A stock client says nothing there of an end that it was not told, nor of a module that did not open.
     assert filtered(room="nobody's") == []
     for params in [{}, {"room": " ,"}, {"rooms": room}]:
         with pytest.raises(Exception, match='parameter "room" is missing'):
