@@ -325,7 +325,10 @@ impl Check<'_> {
                 "stage {:?} counts results of stage {:?} in windows, and their time moves with these results alone",
                 stage.name, before.name
             );
-            let help = "its last windows stay open until the next result comes".to_owned();
+            // docs/fluvio.md 37.
+            let help = "its last windows stay open until the next result comes, and on a Fluvio cluster records of a fenced \
+                        topic have no time of their own: its SmartModule has to find the time in the value"
+                .to_owned();
             self.warning(source.place, message, Some(help));
         }
     }
