@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use ovation_topology::testing::{
-    ActualRecord, ChainProblem, Expectation, Mismatch, TestCase, TestReport, TestRunner, render, update,
+    ActualRecord, Expectation, Mismatch, TestCase, TestReport, TestRunner, render, update,
 };
 use ovation_topology::{Checked, Modules, Topology};
 use quick_junit::{NonSuccessKind, Report, TestCaseStatus, TestSuite};
@@ -12,7 +12,7 @@ use quick_junit::{NonSuccessKind, Report, TestCaseStatus, TestSuite};
 use crate::failure::Failure;
 use crate::modules::Builtin;
 use crate::say;
-use crate::topology::FileArgs;
+use crate::topology::{FileArgs, not_opened};
 
 /// Which tests, and what is made of them.
 #[derive(Debug, clap::Args)]
@@ -89,15 +89,6 @@ fn chosen<'a>(args: &TestArgs, tests: &'a [TestCase], file: &str) -> Result<Vec<
         )));
     }
     Ok(chosen)
-}
-
-/// The chains that do not open, each with its place in the file.
-fn not_opened(checked: &Checked, problems: Vec<ChainProblem>) -> Failure {
-    let places = problems.into_iter().map(|problem| (problem.stage, problem.transform, problem.message));
-    match checked.step_errors(places) {
-        Some(error) => Failure::Topology(Box::new(error)),
-        None => Failure::Invalid("failed to open the chains".to_owned()),
-    }
 }
 
 /// A line, and under it what was not as expected.

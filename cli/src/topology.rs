@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
 use ovation_client::Cluster;
+use ovation_topology::testing::{ChainProblem, check_chains};
 use ovation_topology::{Action, Change, Checked, Counter, Topology};
 use serde_json::json;
 
@@ -147,12 +148,15 @@ fn check_all(path: &Path) -> Result<Checked, Failure> {
 
 /// Opens every stage's chain.
 pub(crate) fn open_chains(checked: &Checked) -> Result<(), Failure> {
-    let problems = ovation_topology::testing::check_chains(&checked.topology, &Builtin);
-    let places = problems.into_iter().map(|problem| (problem.stage, problem.transform, problem.message));
-    match checked.step_errors(places) {
-        Some(error) => Err(Failure::Topology(Box::new(error))),
-        None => Ok(()),
+    match check_chains(&checked.topology, &Builtin) {
+        problems if problems.is_empty() => Ok(()),
+        problems => Err(not_opened(checked, problems)),
     }
+}
+
+/// The chains that do not open, each with its place in the file.
+pub(crate) fn not_opened(checked: &Checked, problems: Vec<ChainProblem>) -> Failure {
+    Failure::Topology(Box::new(checked.chain_errors(problems)))
 }
 
 /// `ovation topology plan`.

@@ -381,7 +381,7 @@ mod tests {
 
     #[test]
     fn a_module_with_a_name_of_its_own_is_replaced_by_another_version() {
-        let resolved = |bytes: &[u8]| Resolved { cluster_name: "room".to_owned(), wasm: bytes.to_vec() };
+        let resolved = |bytes: &[u8]| Resolved::named("room", bytes.to_vec());
         let Deed::PutModule(found) = module_step(&resolved(b"one"), true, None).deed else {
             panic!("created")
         };

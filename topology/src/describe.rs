@@ -161,7 +161,7 @@ fn describe_module(name: &str, source: String, resolved: &Resolved) -> ModuleDes
     ModuleDescription {
         name: name.to_owned(),
         cluster_name: resolved.cluster_name.clone(),
-        sha256: crate::modules::hex_digest(&resolved.wasm),
+        sha256: resolved.sha256.clone(),
         bytes: resolved.wasm.len(),
         source,
     }

@@ -64,7 +64,16 @@ pub enum ModuleError {
 #[derive(Debug, Clone)]
 pub(crate) struct Resolved {
     pub(crate) cluster_name: String,
+    /// SHA-256 of the bytes, as hexadecimal digits.
+    pub(crate) sha256: String,
     pub(crate) wasm: Vec<u8>,
+}
+
+impl Resolved {
+    /// A module under a name that does not depend on its bytes.
+    pub(crate) fn named(cluster_name: &str, wasm: Vec<u8>) -> Self {
+        Self { cluster_name: cluster_name.to_owned(), sha256: hex_digest(&wasm), wasm }
+    }
 }
 
 /// The bytes of every SmartModule of a topology, by its name there.
@@ -96,7 +105,7 @@ pub(crate) fn resolve_builtin(name: &str, modules: &dyn Modules) -> Result<Resol
 /// The fence's bytes, under its one name.
 pub(crate) fn resolve_fence(modules: &dyn Modules) -> Result<Resolved, ModuleError> {
     let wasm = modules.wasm(FENCE).ok_or_else(|| ModuleError::NoBuiltin(FENCE.to_owned()))?;
-    Ok(Resolved { cluster_name: FENCE.to_owned(), wasm: wasm.into_owned() })
+    Ok(Resolved::named(FENCE, wasm.into_owned()))
 }
 
 /// The bytes of one SmartModule.
@@ -119,10 +128,11 @@ pub(crate) fn resolve_one(module: &SmartModule, modules: &dyn Modules) -> Result
             (cluster_stem(stem), wasm)
         }
     };
+    let sha256 = hex_digest(&wasm);
     // docs/fluvio.md 18: creating a SmartModule under a name that exists replaces it in silence.
-    let hashed = || format!("{stem}-{}", &hex_digest(&wasm)[..8]);
+    let hashed = || format!("{stem}-{}", &sha256[..8]);
     let cluster_name = module.published.clone().unwrap_or_else(hashed);
-    Ok(Resolved { cluster_name, wasm })
+    Ok(Resolved { cluster_name, sha256, wasm })
 }
 
 /// Bytes of a SmartModule at most: Fluvio's own are a few hundred kB.

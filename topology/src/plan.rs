@@ -42,7 +42,7 @@ pub(crate) fn plan(topology: &Topology, modules: &BTreeMap<String, Resolved>) ->
         let config = config_hash(topology, stage);
         let source = topology.topic(&stage.source);
         let used = stage.transforms.iter().filter_map(|transform| modules.get(&transform.uses));
-        let versions: Vec<String> = used.map(|module| hex_digest(&module.wasm)).collect();
+        let versions: Vec<String> = used.map(|module| module.sha256.clone()).collect();
         let partitions = source.map_or(0, |topic| topic.partitions);
         for partition in 0..partitions {
             tasks.push(TaskPlan {
@@ -178,7 +178,7 @@ stages:
     fn planned(text: &str) -> Vec<TaskPlan> {
         let topology = Topology::parse("words.yaml", text).expect("a good topology");
         let modules = ["clean", "count"].map(|name| {
-            let resolved = Resolved { cluster_name: format!("{name}-0123abcd"), wasm: Vec::new() };
+            let resolved = Resolved::named(&format!("{name}-0123abcd"), Vec::new());
             (name.to_owned(), resolved)
         });
         plan(&topology, &BTreeMap::from(modules))
@@ -236,7 +236,7 @@ stages:
     fn a_module_with_other_bytes_makes_another_task_under_whatever_name() {
         let topology = Topology::parse("words.yaml", WORDS).expect("a good topology");
         let tasks = |wasm: &[u8]| {
-            let resolved = |name: &str| Resolved { cluster_name: name.to_owned(), wasm: wasm.to_vec() };
+            let resolved = |name: &str| Resolved::named(name, wasm.to_vec());
             plan(&topology, &BTreeMap::from(["clean", "count"].map(|name| (name.to_owned(), resolved(name)))))
         };
         assert!(tasks(b"one") == tasks(b"one"));

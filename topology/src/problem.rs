@@ -5,7 +5,7 @@ use serde_saphyr::Location;
 
 /// What is wrong with a topology: every problem that was found, each with its place.
 ///
-/// `Display` is one line a problem, `FILE:LINE:COLUMN: what`; as a [`Diagnostic`] it shows the lines, underlined.
+/// `Display` is one line a problem, `FILE:LINE:COLUMN: what`; [`render`](SpecError::render) shows the lines, underlined.
 #[derive(Debug, Clone)]
 pub struct SpecError {
     source: NamedSource<String>,
@@ -119,42 +119,6 @@ impl fmt::Display for SpecError {
 
 impl std::error::Error for SpecError {}
 
-fn severity(is_warning: bool) -> Option<Severity> {
-    Some(if is_warning { Severity::Warning } else { Severity::Error })
-}
-
-impl Diagnostic for SpecError {
-    fn severity(&self) -> Option<Severity> {
-        severity(self.problems.iter().all(|problem| problem.is_warning))
-    }
-
-    fn source_code(&self) -> Option<&dyn miette::SourceCode> {
-        Some(&self.source)
-    }
-
-    fn related<'a>(&'a self) -> Option<Box<dyn Iterator<Item = &'a dyn Diagnostic> + 'a>> {
-        // A single problem is shown as the error itself.
-        if self.problems.len() == 1 {
-            return None;
-        }
-        Some(Box::new(self.problems.iter().map(|problem| problem as &dyn Diagnostic)))
-    }
-
-    fn labels(&self) -> Option<Box<dyn Iterator<Item = miette::LabeledSpan> + '_>> {
-        match self.problems.as_slice() {
-            [only] => only.labels(),
-            _ => None,
-        }
-    }
-
-    fn help<'a>(&'a self) -> Option<Box<dyn fmt::Display + 'a>> {
-        match self.problems.as_slice() {
-            [only] => only.help(),
-            _ => None,
-        }
-    }
-}
-
 /// A problem beside the file that it is in.
 #[derive(Debug)]
 struct Shown<'a> {
@@ -172,7 +136,7 @@ impl std::error::Error for Shown<'_> {}
 
 impl Diagnostic for Shown<'_> {
     fn severity(&self) -> Option<Severity> {
-        self.problem.severity()
+        Some(if self.problem.is_warning { Severity::Warning } else { Severity::Error })
     }
 
     fn source_code(&self) -> Option<&dyn miette::SourceCode> {
@@ -181,11 +145,12 @@ impl Diagnostic for Shown<'_> {
     }
 
     fn labels(&self) -> Option<Box<dyn Iterator<Item = miette::LabeledSpan> + '_>> {
-        self.problem.labels()
+        let span = self.problem.span?;
+        Some(Box::new(std::iter::once(miette::LabeledSpan::underline(span))))
     }
 
     fn help<'a>(&'a self) -> Option<Box<dyn fmt::Display + 'a>> {
-        self.problem.help()
+        self.problem.help.as_ref().map(|help| Box::new(help) as Box<dyn fmt::Display>)
     }
 }
 
@@ -196,22 +161,5 @@ impl fmt::Display for Problem {
             write!(formatter, ":{}:{}", self.line, self.column)?;
         }
         write!(formatter, ": {}", self.message)
-    }
-}
-
-impl std::error::Error for Problem {}
-
-impl Diagnostic for Problem {
-    fn severity(&self) -> Option<Severity> {
-        severity(self.is_warning)
-    }
-
-    fn labels(&self) -> Option<Box<dyn Iterator<Item = miette::LabeledSpan> + '_>> {
-        let span = self.span?;
-        Some(Box::new(std::iter::once(miette::LabeledSpan::underline(span))))
-    }
-
-    fn help<'a>(&'a self) -> Option<Box<dyn fmt::Display + 'a>> {
-        self.help.as_ref().map(|help| Box::new(help) as Box<dyn fmt::Display>)
     }
 }

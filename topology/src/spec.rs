@@ -9,7 +9,7 @@ use serde_saphyr::Location;
 use crate::check;
 use crate::modules::Modules;
 use crate::problem::{Problem, SpecError};
-use crate::testing::TestCase;
+use crate::testing::{ChainProblem, TestCase};
 
 /// A topology that was checked: topics, SmartModules, and the stages that lead from topic to topic.
 #[derive(Debug, Clone, PartialEq)]
@@ -76,19 +76,13 @@ impl Checked {
         &self.text
     }
 
-    /// What is wrong with steps of stages, by stage and number of the step, as an error that shows them in the file.
-    pub fn step_errors(
-        &self,
-        errors: impl IntoIterator<Item = (String, usize, String)>,
-    ) -> Option<SpecError> {
-        let problems: Vec<Problem> = errors
-            .into_iter()
-            .map(|(stage, step, message)| {
-                let place = self.places.0.get(&(stage, step)).copied();
-                Problem::new(&self.file, place, message, None)
-            })
-            .collect();
-        (!problems.is_empty()).then(|| SpecError::new(&self.file, &self.text, problems))
+    /// The chains that do not open, as an error that shows their transforms in the file.
+    pub fn chain_errors(&self, problems: Vec<ChainProblem>) -> SpecError {
+        let shown = problems.into_iter().map(|ChainProblem { stage, transform, message, .. }| {
+            let place = self.places.0.get(&(stage, transform)).copied();
+            Problem::new(&self.file, place, message, None)
+        });
+        SpecError::new(&self.file, &self.text, shown.collect())
     }
 }
 
