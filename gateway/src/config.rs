@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use ovation_client::Cluster;
 
+use crate::network::Network;
+
 /// Configuration of the gateway. Start from [`Config::new`] and change what differs.
 #[derive(Debug, Clone)]
 pub struct Config {
@@ -13,6 +15,9 @@ pub struct Config {
     pub events_topic: String,
     /// Topic with the stage's results.
     pub aggregates_topic: String,
+
+    /// Proxies that are believed, and addresses without limits.
+    pub network: Network,
 
     /// Largest request body, in bytes. A reaction takes about 150.
     pub body_limit: usize,
@@ -77,6 +82,7 @@ impl Config {
             cluster,
             events_topic: "emoji-events".into(),
             aggregates_topic: "emoji-aggregates".into(),
+            network: Network::default(),
             body_limit: 16 * 1024,
             body_timeout: Duration::from_secs(10),
             header_timeout: Duration::from_secs(30),

@@ -15,6 +15,7 @@ mod feed;
 mod health;
 mod hub;
 mod ingest;
+mod network;
 mod page;
 mod problem;
 mod room;
@@ -33,6 +34,7 @@ pub use crate::config::Config;
 pub use crate::health::{Hooks, Part};
 use crate::hub::Hub;
 use crate::hub::follow::{Follower, Standing};
+pub use crate::network::Network;
 
 /// Why the gateway could not serve.
 #[derive(Debug, thiserror::Error)]
