@@ -1,7 +1,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use ovation_reaction::{FUTURE_MS_DEFAULT, Rules};
+use ovation_reaction::Rules;
 use ovation_shell::Params;
 use ovation_topology::{ModuleSource, Stage, Topology, Transform, WindowKind, config_hash};
 use ovation_windowing::DedupSettings;
@@ -85,10 +85,7 @@ impl Subject {
         }
         let params = Params::from_iter(validate.parameters());
         let bad = |error: ovation_shell::ParamError| unknown(error.to_string());
-        let rules = Rules {
-            skin_tones: params.parse("skin-tones", Default::default(), "keep or fold").map_err(bad)?,
-            future_ms: params.parse("future-ms", FUTURE_MS_DEFAULT, "milliseconds").map_err(bad)?,
-        };
+        let rules = Rules::read(|name| params.get(name)).map_err(unknown)?;
         let params = Params::from_iter(window.parameters());
         let usual = DedupSettings::default();
         let dedup = DedupSettings {

@@ -1,10 +1,9 @@
-//! `/metrics`: where the engine's tasks stand, in OpenMetrics text, made anew for each request.
+//! What `/metrics` tells of the program and its engine: made anew for each request.
 
 use std::sync::atomic::AtomicU64;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use ovation_topology::{TaskRole, TaskState, TaskStatus};
-use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
@@ -80,14 +79,13 @@ const AGES: &[TaskAge] = &[
 const STATES: [TaskState; 5] =
     [TaskState::Starting, TaskState::Running, TaskState::Waiting, TaskState::Stopped, TaskState::Finished];
 
-/// The whole answer.
-pub(crate) fn text(tasks: &[TaskStatus]) -> String {
+/// Adds the program and its tasks as they stand.
+pub(crate) fn register(registry: &mut Registry, tasks: &[TaskStatus]) {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    text_at(tasks, i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
+    register_at(registry, tasks, i64::try_from(since.as_millis()).unwrap_or(i64::MAX));
 }
 
-fn text_at(tasks: &[TaskStatus], now_ms: i64) -> String {
-    let mut registry = Registry::default();
+fn register_at(registry: &mut Registry, tasks: &[TaskStatus], now_ms: i64) {
     let build = Info::new([("version", env!("CARGO_PKG_VERSION"))]);
     registry.register("ovation_build", "This program", build);
     for (name, help, value) in GAUGES {
@@ -124,10 +122,6 @@ fn text_at(tasks: &[TaskStatus], now_ms: i64) -> String {
         }
     }
     registry.register("ovation_task_state", "1 for the state that the task is in", states);
-    let mut text = String::new();
-    // Writing into memory cannot fail.
-    let _ = encode(&mut text, &registry);
-    text
 }
 
 fn labels(task: &TaskStatus) -> Labels {
@@ -145,6 +139,8 @@ fn seconds(ms: i64) -> f64 {
 
 #[cfg(test)]
 mod tests {
+    use prometheus_client::encoding::text::encode;
+
     use super::*;
 
     #[test]
@@ -156,7 +152,10 @@ mod tests {
         task.checkpoint_at = Some(7_500);
         let mut busy = TaskStatus::new("busy", 0);
         (busy.open, busy.watermark) = (2, Some(6_000));
-        let text = text_at(&[task, busy], 10_000);
+        let mut registry = Registry::default();
+        register_at(&mut registry, &[task, busy], 10_000);
+        let mut text = String::new();
+        encode(&mut text, &registry).expect("writes");
         let line = |line: &str| assert!(text.lines().any(|found| found == line), "{line} in\n{text}");
         line("ovation_task_state{stage=\"words\",partition=\"3\",state=\"running\"} 1");
         line("ovation_task_state{stage=\"words\",partition=\"3\",state=\"stopped\"} 0");

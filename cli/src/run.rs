@@ -87,7 +87,7 @@ pub(crate) async fn gateway(args: GatewayArgs) -> Result<(), Failure> {
     let cluster = Cluster::new(&args.cluster.cluster);
     parts::reachable(&cluster).await?;
     say_broker(None, &cluster);
-    let hooks = Hooks { metrics: Arc::new(|| metrics::text(&[])), ..Hooks::default() };
+    let hooks = Hooks { metrics: Arc::new(|registry| metrics::register(registry, &[])), ..Hooks::default() };
     let gateway: JoinHandle<_> = parts::gateway(&args.http, listener, cluster, &topology, hooks, stop)?;
     say::line(format_args!("page      http://{address}/"));
     say::line("ready     Ctrl-C stops");
@@ -173,7 +173,7 @@ fn engine_hooks(engine: &Arc<Engine>) -> Hooks {
     let (watched, counted) = (Arc::clone(engine), Arc::clone(engine));
     Hooks {
         readiness: Arc::new(move || engine_parts(&watched)),
-        metrics: Arc::new(move || metrics::text(&counted.status())),
+        metrics: Arc::new(move |registry| metrics::register(registry, &counted.status())),
     }
 }
 

@@ -1,3 +1,4 @@
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -116,6 +117,50 @@ impl Producer {
         Ok(Stored { partition: lane.partition, offset })
     }
 
+    /// Sends records that need not stay together, and waits until each is answered, in the order in which they are given.
+    /// What goes to one partition shares batches and stays in order there.
+    ///
+    /// A piece of them may be refused and another stored: each answer is one of [`send`](Producer::send).
+    pub async fn send_all(&self, records: Vec<Pair>) -> Vec<Result<Stored, ProduceError>> {
+        let mut answers: Vec<Option<Result<Stored, ProduceError>>> = vec![None; records.len()];
+        // For each lane, the piece that is being filled: places in `records`, and what is to be sent.
+        let mut open: HashMap<u32, Piece> = HashMap::new();
+        let mut pieces = Vec::new();
+        for (place, record) in records.into_iter().enumerate() {
+            let partition = match self.lane(record.0.as_deref()) {
+                Ok(lane) => lane.partition,
+                Err(error) => {
+                    set(&mut answers, place, Err(error));
+                    continue;
+                }
+            };
+            let piece = open.entry(partition).or_default();
+            let bytes = pair_bytes(&record);
+            if !piece.places.is_empty() && piece.bytes + bytes > self.shared.options.batch_size {
+                pieces.push((partition, std::mem::take(piece)));
+            }
+            piece.bytes += bytes;
+            piece.places.push(place);
+            piece.records.push(record);
+        }
+        pieces.extend(open);
+        let sent = pieces.into_iter().map(async |(partition, piece)| {
+            let outcome = match self.lane_of(partition) {
+                Some(lane) => self.submit(lane, piece.records, false).await,
+                None => Err(self.unavailable("the topic has no such partition")),
+            };
+            (partition, piece.places, outcome)
+        });
+        for (partition, places, outcome) in futures_util::future::join_all(sent).await {
+            for (place, after) in places.into_iter().zip(0..) {
+                let stored = outcome.clone().map(|base| Stored { partition, offset: base + after });
+                set(&mut answers, place, stored);
+            }
+        }
+        let lost = || Err(self.unavailable("the producer has ended"));
+        answers.into_iter().map(|answer| answer.unwrap_or_else(lost)).collect()
+    }
+
     /// Sends records in order as one batch in a request of its own, and waits for its acknowledgement. All of them are
     /// stored, or none, and nothing else is on its way to the partition meanwhile: what a fenced topic needs.
     ///
@@ -181,6 +226,10 @@ impl Producer {
         lane.ok_or_else(|| self.unavailable("the topic has no partitions"))
     }
 
+    fn lane_of(&self, partition: u32) -> Option<&Lane> {
+        self.shared.lanes.get()?.iter().find(|lane| lane.partition == partition)
+    }
+
     async fn submit(&self, lane: &Lane, records: Vec<Pair>, whole: bool) -> Result<i64, ProduceError> {
         let bytes: usize = records.iter().map(pair_bytes).sum();
         if bytes > MAX_RECORD_BYTES {
@@ -239,6 +288,20 @@ impl std::fmt::Debug for Producer {
             .field("topic", &self.shared.topic)
             .field("ready", &self.is_ready())
             .finish_non_exhaustive()
+    }
+}
+
+/// Records of one partition that go together, and where they stood in the whole.
+#[derive(Default)]
+struct Piece {
+    places: Vec<usize>,
+    records: Vec<Pair>,
+    bytes: usize,
+}
+
+fn set<T>(answers: &mut [Option<T>], place: usize, answer: T) {
+    if let Some(slot) = answers.get_mut(place) {
+        *slot = Some(answer);
     }
 }
 

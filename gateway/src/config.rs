@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use ovation_client::Cluster;
 
+use crate::ingest::Ingest;
 use crate::network::Network;
 
 /// Configuration of the gateway. Start from [`Config::new`] and change what differs.
@@ -19,10 +20,9 @@ pub struct Config {
     /// Proxies that are believed, and addresses without limits.
     pub network: Network,
 
-    /// Largest request body, in bytes. A reaction takes about 150.
-    pub body_limit: usize,
-    /// Time for a request's body to arrive; a phone on a bad network needs a second or two.
-    pub body_timeout: Duration,
+    /// How reactions are taken in.
+    pub ingest: Ingest,
+
     /// Time for a request's head to arrive, and longest idle time of a kept-alive connection.
     pub header_timeout: Duration,
     /// Largest request head, in bytes.
@@ -32,15 +32,6 @@ pub struct Config {
     /// Open HTTP connections; more wait in the listen queue. A connection that became a feed counts in `clients_max`
     /// instead. Both together stay below the process's file limit.
     pub connections_max: usize,
-
-    /// Time for the broker to acknowledge a reaction; after it the answer is 503.
-    pub produce_deadline: Duration,
-    /// How far a client's `ts` may be from the gateway's clock, either way.
-    pub ingest_skew: Duration,
-    /// Reactions on their way to the broker at a time; more are answered 503 at once.
-    pub in_flight_max: usize,
-    /// How long a producer batch waits for company. Zero: what comes while a batch is on its way makes the next one.
-    pub linger: Duration,
 
     /// Rooms in memory; the one idle longest is forgotten for a new one, its records stay in the topic. A full room
     /// (60 finals, 64 updates of 600 bytes) takes about 75 KB: 150 MB at worst for 2,000.
@@ -83,16 +74,11 @@ impl Config {
             events_topic: "emoji-events".into(),
             aggregates_topic: "emoji-aggregates".into(),
             network: Network::default(),
-            body_limit: 16 * 1024,
-            body_timeout: Duration::from_secs(10),
+            ingest: Ingest::default(),
             header_timeout: Duration::from_secs(30),
             header_bytes_max: 16 * 1024,
             headers_max: 64,
             connections_max: 20_000,
-            produce_deadline: Duration::from_secs(5),
-            ingest_skew: Duration::from_secs(5),
-            in_flight_max: 4_096,
-            linger: Duration::ZERO,
             rooms_max: 2_000,
             finals_per_room: 60,
             open_windows_per_room_max: 32,

@@ -9,6 +9,7 @@ use axum::response::Response;
 use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;
 use futures_util::{SinkExt as _, StreamExt as _};
+use ovation_reaction::Draft;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use tokio::sync::OwnedSemaphorePermit;
@@ -19,8 +20,9 @@ use tokio_util::task::task_tracker::TaskTrackerToken;
 use crate::App;
 use crate::cursor::Cursor;
 use crate::hub::{Update, Watch};
-use crate::ingest::{self, Tap};
-use crate::problem::Problem;
+use crate::ingest::{self, Taken};
+use crate::metrics::Way;
+use crate::problem::{Problem, ProblemBody};
 use crate::room::Room;
 
 /// Longest `ref` that comes back in an answer, in bytes.
@@ -36,7 +38,19 @@ pub(crate) struct Begin {
     after: Option<String>,
 }
 
-/// `GET /v1/rooms/{room}/feed`: a snapshot, or what came after the cursor, and then every update.
+/// Follow a room, and react in it: a WebSocket.
+///
+/// First comes a snapshot, or what came after the cursor; then every update. Messages are JSON objects, one each.
+#[utoipa::path(
+    get,
+    path = "/v1/rooms/{room}/feed",
+    tag = "rooms",
+    params(Room, ("after" = Option<String>, Query, description = "Cursor to resume after.")),
+    responses(
+        (status = 101, description = "The feed begins."),
+        (status = "default", description = "A problem.", body = ProblemBody, content_type = "application/problem+json"),
+    ),
+)]
 pub(crate) async fn get(
     State(app): State<Arc<App>>,
     room: Room,
@@ -63,7 +77,7 @@ struct Incoming<'a> {
     r#type: String,
     r#ref: Option<String>,
     #[serde(borrow, flatten)]
-    tap: Tap<'a>,
+    reaction: Draft<'a>,
 }
 
 /// The client is gone, or is closed: nothing more to send.
@@ -215,26 +229,22 @@ impl Client {
 
     /// Reads a `react` message and sends the reaction on its way; the error is an answer, too.
     fn react(&self, text: &str) -> Result<BoxFuture<'static, String>, String> {
-        let incoming: Incoming<'_> =
-            serde_json::from_str(text).map_err(|reason| error(None, &ingest::unreadable(&reason)))?;
+        let config = &self.app.config.ingest;
+        let incoming: Incoming<'_> = ingest::read_json(text.as_bytes(), config.json_depth_max)
+            .map_err(|problem| error(None, &problem))?;
         let reference = incoming.r#ref;
         if reference.as_ref().is_some_and(|reference| reference.len() > REF_BYTES_MAX) {
-            let problem =
-                Problem::rejected("ref_too_long", format!("`ref` takes at most {REF_BYTES_MAX} bytes"));
-            return Err(error(None, &problem));
+            return Err(error(None, &Problem::ref_too_long(REF_BYTES_MAX)));
         }
         if incoming.r#type != "react" {
-            let problem = Problem::rejected("unknown_message", "the feed takes messages of type `react`");
-            return Err(error(reference.as_deref(), &problem));
+            return Err(error(reference.as_deref(), &Problem::unknown_message("`react`")));
         }
-        let reaction = match ingest::check(&self.app.config, &self.room, &incoming.tap) {
-            Ok(reaction) => reaction,
-            Err(problem) => return Err(error(reference.as_deref(), &problem)),
-        };
-        let (app, room) = (Arc::clone(&self.app), Arc::clone(&self.room));
+        let draft = Draft { room: Some(self.room.as_str().into()), ..incoming.reaction };
+        let checked = ingest::check(config, draft, None);
+        let app = Arc::clone(&self.app);
         Ok(Box::pin(async move {
-            match ingest::store(&app, &room, reaction).await {
-                Ok(accepted) => ack(reference.as_deref(), &accepted.id),
+            match app.take(Way::Feed, checked).await {
+                Ok(taken) => ack(reference.as_deref(), &taken),
                 Err(problem) => error(reference.as_deref(), &problem),
             }
         }))
@@ -286,16 +296,19 @@ impl Client {
 /// How long a closed client may take to say goodbye.
 const CLOSE_WAIT: std::time::Duration = std::time::Duration::from_secs(1);
 
-fn ack(reference: Option<&str>, id: &str) -> String {
+fn ack(reference: Option<&str>, taken: &Taken) -> String {
     #[derive(Serialize)]
     struct Ack<'a> {
         r#type: &'static str,
         #[serde(skip_serializing_if = "Option::is_none")]
         r#ref: Option<&'a str>,
         id: &'a str,
+        #[serde(skip_serializing_if = "std::ops::Not::not")]
+        duplicate: bool,
     }
+    let ack = Ack { r#type: "ack", r#ref: reference, id: &taken.id, duplicate: taken.is_duplicate };
     // Strings always serialise.
-    serde_json::to_string(&Ack { r#type: "ack", r#ref: reference, id }).unwrap_or_default()
+    serde_json::to_string(&ack).unwrap_or_default()
 }
 
 fn error(reference: Option<&str>, problem: &Problem) -> String {

@@ -8,12 +8,14 @@ use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
+use prometheus_client::registry::Registry;
 use serde::Serialize;
+use utoipa::ToSchema;
 
-use crate::App;
+use crate::{App, metrics};
 
 /// One part's answer to "ready?".
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Part {
     /// A short stable name, such as `engine`.
     pub name: String,
@@ -28,14 +30,13 @@ pub struct Part {
 pub struct Hooks {
     /// Parts outside the gateway that `/readyz` names too. Called for each request: must not block.
     pub readiness: Arc<dyn Fn() -> Vec<Part> + Send + Sync>,
-    /// What `/metrics` answers, as OpenMetrics text. Called for each request: must not block.
-    pub metrics: Arc<dyn Fn() -> String + Send + Sync>,
+    /// Adds the process's own numbers to `/metrics`. Called for each request: must not block.
+    pub metrics: Arc<dyn Fn(&mut Registry) + Send + Sync>,
 }
 
 impl Default for Hooks {
     fn default() -> Self {
-        // An empty exposition is one line.
-        Self { readiness: Arc::new(Vec::new), metrics: Arc::new(|| "# EOF\n".to_owned()) }
+        Self { readiness: Arc::new(Vec::new), metrics: Arc::new(|_| {}) }
     }
 }
 
@@ -45,14 +46,24 @@ impl fmt::Debug for Hooks {
     }
 }
 
-/// `GET /healthz`: the process answers.
+/// Whether the process answers.
+#[utoipa::path(get, path = "/healthz", tag = "operation", responses((status = 200, description = "It does.", body = Object)))]
 pub(crate) async fn healthz() -> Response {
     ([(header::CACHE_CONTROL, "no-store")], Json(serde_json::json!({ "status": "ok" }))).into_response()
 }
 
-/// `GET /readyz`: 200 when each part is ready, else 503; names each part either way.
+/// Whether each part is ready. Names each part either way.
+#[utoipa::path(
+    get,
+    path = "/readyz",
+    tag = "operation",
+    responses(
+        (status = 200, description = "All are.", body = Readiness),
+        (status = 503, description = "At least one is not.", body = Readiness),
+    ),
+)]
 pub(crate) async fn readyz(State(app): State<Arc<App>>) -> Response {
-    let producer = app.producer.is_ready();
+    let producer = app.store.is_ready();
     let mut parts = vec![
         Part {
             name: "producer".into(),
@@ -66,12 +77,12 @@ pub(crate) async fn readyz(State(app): State<Arc<App>>) -> Response {
         app.standing.part(),
     ];
     parts.extend((app.hooks.readiness)());
-    readiness(&parts)
+    readiness(parts)
 }
 
 /// `GET /metrics`.
-pub(crate) async fn metrics(State(app): State<Arc<App>>) -> Response {
-    exposition(&app.hooks)
+pub(crate) async fn get_metrics(State(app): State<Arc<App>>) -> Response {
+    exposition(metrics::exposition(&app))
 }
 
 /// The routes of this file for a process without a gateway.
@@ -79,18 +90,34 @@ pub(crate) fn router(hooks: Hooks) -> Router {
     let ready = hooks.clone();
     Router::new()
         .route("/healthz", get(healthz))
-        .route("/readyz", get(async move || readiness(&(ready.readiness)())))
-        .route("/metrics", get(async move || exposition(&hooks)))
+        .route("/readyz", get(async move || readiness((ready.readiness)())))
+        .route(
+            "/metrics",
+            get(async move || {
+                let mut registry = Registry::default();
+                (hooks.metrics)(&mut registry);
+                exposition(metrics::text(&registry))
+            }),
+        )
 }
 
-fn exposition(hooks: &Hooks) -> Response {
+fn exposition(text: String) -> Response {
     let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
-    ([(header::CONTENT_TYPE, kind), (header::CACHE_CONTROL, "no-store")], (hooks.metrics)()).into_response()
+    ([(header::CONTENT_TYPE, kind), (header::CACHE_CONTROL, "no-store")], text).into_response()
 }
 
-fn readiness(parts: &[Part]) -> Response {
+/// Which part is ready.
+#[derive(Serialize, ToSchema)]
+struct Readiness {
+    /// Whether all are.
+    ready: bool,
+    /// Each part.
+    parts: Vec<Part>,
+}
+
+fn readiness(parts: Vec<Part>) -> Response {
     let ready = parts.iter().all(|part| part.ready);
     let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-    let body = Json(serde_json::json!({ "ready": ready, "parts": parts }));
+    let body = Json(Readiness { ready, parts });
     (status, [(header::CACHE_CONTROL, "no-store")], body).into_response()
 }

@@ -9,13 +9,17 @@
 //! The gateway holds no state that matters: several of them serve the same rooms.
 #![forbid(unsafe_code)]
 
+mod accept;
+mod api;
 mod config;
 mod cursor;
 mod feed;
 mod health;
 mod hub;
 mod ingest;
+mod metrics;
 mod network;
+mod observe;
 mod page;
 mod problem;
 mod room;
@@ -24,7 +28,6 @@ mod server;
 
 use std::sync::Arc;
 
-use ovation_client::{Producer, ProducerOptions};
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
@@ -34,7 +37,11 @@ pub use crate::config::Config;
 pub use crate::health::{Hooks, Part};
 use crate::hub::Hub;
 use crate::hub::follow::{Follower, Standing};
+pub use crate::ingest::Ingest;
+use crate::ingest::Store;
+use crate::metrics::Metrics;
 pub use crate::network::Network;
+use crate::observe::RequestIds;
 
 /// Why the gateway could not serve.
 #[derive(Debug, thiserror::Error)]
@@ -52,7 +59,11 @@ pub(crate) struct App {
     pub(crate) hub: Arc<Hub>,
     /// How far the hub is with reading its topic.
     pub(crate) standing: Arc<Standing>,
-    pub(crate) producer: Producer,
+    pub(crate) store: Store,
+    pub(crate) metrics: Metrics,
+    pub(crate) request_ids: RequestIds,
+    /// Places for bodies that are decompressed.
+    pub(crate) decoders: Semaphore,
     /// Places for feed clients.
     pub(crate) seats: Arc<Semaphore>,
     /// Connections and feeds, waited for at the end.
@@ -65,16 +76,13 @@ pub(crate) struct App {
 
 impl App {
     fn new(config: Config, hooks: Hooks, shutdown: CancellationToken) -> Arc<Self> {
-        let options = ProducerOptions {
-            linger: config.linger,
-            deadline: config.produce_deadline,
-            in_flight: config.in_flight_max,
-            ..ProducerOptions::default()
-        };
         Arc::new(Self {
             hub: Hub::new(&config),
             standing: Arc::default(),
-            producer: Producer::open(config.cluster.clone(), &config.events_topic, options),
+            store: Store::open(&config),
+            metrics: Metrics::new(),
+            request_ids: RequestIds::new(),
+            decoders: Semaphore::new(config.ingest.decoders_max),
             seats: Arc::new(Semaphore::new(config.clients_max)),
             tasks: TaskTracker::new(),
             cut: CancellationToken::new(),

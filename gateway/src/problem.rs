@@ -1,15 +1,21 @@
 //! Problems: every error answer is RFC 9457 `application/problem+json` with a stable `type`.
 
-use std::borrow::Cow;
+mod kinds;
+
 use std::time::Duration;
 
-use axum::http::{HeaderValue, StatusCode, header};
+use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use ovation_client::ProduceError;
+use ovation_reaction::{Reason, Reject};
 use serde::Serialize;
+use utoipa::ToSchema;
+
+pub(crate) use self::kinds::{ALL, Kind};
+use crate::ingest::BatchReject;
 
 /// What stands before a problem's name in `type`.
-const TYPE_PREFIX: &str = "urn:ovation:problem:";
+pub(crate) const TYPE_PREFIX: &str = "urn:ovation:problem:";
 
 /// Longest `detail`, in characters: it may quote what the client sent.
 const DETAIL_CHARS_MAX: usize = 300;
@@ -18,184 +24,266 @@ const DETAIL_CHARS_MAX: usize = 300;
 const RETRY_AFTER_SECS: u64 = 2;
 
 /// An error answer.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub(crate) struct Problem {
-    status: StatusCode,
-    /// Stable name, the last part of `type`.
-    name: Cow<'static, str>,
-    title: Cow<'static, str>,
+    kind: &'static Kind,
     detail: String,
     /// Id of the reaction, where the client may send it again under the same id.
     id: Option<String>,
     retry_after: Option<Duration>,
+    /// What became of each item of a batch of which nothing was stored.
+    rejected: Vec<BatchReject>,
+    /// Headers that tell more; a second pointer keeps the type small.
+    headers: Vec<(HeaderName, HeaderValue)>,
+}
+
+/// A problem as it is sent: RFC 9457, with members of its own.
+#[derive(Debug, Serialize, ToSchema)]
+#[cfg_attr(test, derive(ts_rs::TS))]
+#[schema(as = Problem)]
+#[cfg_attr(test, ts(rename = "Problem", optional_fields))]
+pub(crate) struct ProblemBody<'a> {
+    /// Stable: `urn:ovation:problem:` and a name.
+    #[schema(example = "urn:ovation:problem:unknown-emoji")]
+    r#type: String,
+    /// The same for every problem of this type.
+    title: &'a str,
+    /// The status of the answer.
+    #[schema(example = 422)]
+    status: u16,
+    /// What exactly, for a person.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    detail: Option<&'a str>,
+    /// Send the reaction again under this id, and it counts once.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    id: Option<&'a str>,
+    /// Seconds to wait before the next try, as in `Retry-After`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(test, ts(type = "number"))]
+    retry_after: Option<u64>,
+    /// Each item of a batch of which nothing was stored.
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    #[cfg_attr(test, ts(type = "Array<BatchReject>", optional))]
+    rejected: &'a [BatchReject],
 }
 
 impl Problem {
-    fn new(status: StatusCode, name: &'static str, title: &'static str, detail: impl Into<String>) -> Self {
+    /// A problem of this kind; `detail` says what exactly.
+    pub(crate) fn of(kind: &'static Kind, detail: impl Into<String>) -> Self {
         Self {
-            status,
-            name: name.into(),
-            title: title.into(),
+            kind,
             detail: detail.into(),
             id: None,
             retry_after: None,
+            rejected: Vec::new(),
+            headers: Vec::new(),
         }
     }
 
     /// The body is no JSON.
     pub(crate) fn malformed_json(detail: impl Into<String>) -> Self {
-        Self::new(StatusCode::BAD_REQUEST, "malformed-json", "The body is not valid JSON", detail)
+        Self::of(kinds::MALFORMED_JSON, detail)
+    }
+
+    /// The JSON is nested too deeply.
+    pub(crate) fn too_deep(limit: usize) -> Self {
+        Self::of(kinds::TOO_DEEP, format!("at most {limit} arrays and objects within each other are taken"))
     }
 
     /// The request cannot be read.
     pub(crate) fn bad_request(detail: impl Into<String>) -> Self {
-        Self::new(StatusCode::BAD_REQUEST, "bad-request", "The request cannot be read", detail)
+        Self::of(kinds::BAD_REQUEST, detail)
     }
 
     /// The body did not arrive in time.
     pub(crate) fn body_timeout(limit: Duration) -> Self {
-        let detail = format!("the body did not arrive within {} s", limit.as_secs_f32());
-        Self::new(StatusCode::REQUEST_TIMEOUT, "body-timeout", "The body took too long", detail)
+        Self::of(kinds::BODY_TIMEOUT, format!("the body did not arrive within {} s", limit.as_secs_f32()))
     }
 
     /// The body, or a message, is too large.
     pub(crate) fn too_large(limit: usize) -> Self {
-        let detail = format!("at most {limit} bytes are taken");
-        Self::new(StatusCode::PAYLOAD_TOO_LARGE, "too-large", "Too large", detail)
+        Self::of(kinds::TOO_LARGE, format!("at most {limit} bytes are taken"))
     }
 
-    /// The body is not declared as JSON.
-    pub(crate) fn unsupported_media_type() -> Self {
-        let detail = "send the body with `Content-Type: application/json`";
-        Self::new(
-            StatusCode::UNSUPPORTED_MEDIA_TYPE,
-            "unsupported-media-type",
-            "The body is not JSON",
-            detail,
-        )
+    /// The body is too large once it is decompressed.
+    pub(crate) fn too_large_inflated(limit: usize) -> Self {
+        Self::of(kinds::TOO_LARGE, format!("at most {limit} bytes are taken after decompression"))
     }
 
-    /// The value is JSON, but no reaction. `code` is the stable reason code, such as `unknown_emoji`.
-    pub(crate) fn rejected(code: &str, detail: impl Into<String>) -> Self {
-        let mut title = code.replace('_', " ");
-        if let Some(first) = title.get_mut(..1) {
-            first.make_ascii_uppercase();
-        }
-        Self {
-            status: StatusCode::UNPROCESSABLE_ENTITY,
-            name: code.replace('_', "-").into(),
-            title: title.into(),
-            detail: detail.into(),
-            id: None,
-            retry_after: None,
-        }
+    /// A batch has too many items.
+    pub(crate) fn too_many_items(limit: usize) -> Self {
+        Self::of(kinds::TOO_MANY_ITEMS, format!("at most {limit} reactions are taken in one request"))
+    }
+
+    /// The body is of another type than the route takes.
+    pub(crate) fn unsupported_media_type(taken: &str) -> Self {
+        Self::of(kinds::UNSUPPORTED_MEDIA_TYPE, format!("send the body with `Content-Type: {taken}`"))
+    }
+
+    /// The body is encoded in a way that is not known here.
+    pub(crate) fn unsupported_encoding(taken: &'static str) -> Self {
+        Self::of(kinds::UNSUPPORTED_ENCODING, format!("send the body plain, or in one of {taken}"))
+            .header(header::ACCEPT_ENCODING, HeaderValue::from_static(taken))
+    }
+
+    /// The client takes no JSON.
+    pub(crate) fn not_acceptable() -> Self {
+        Self::of(kinds::NOT_ACCEPTABLE, "accept `application/json`, or leave `Accept` out")
+    }
+
+    /// The value is JSON, but no reaction.
+    pub(crate) fn rejected(reject: Reject) -> Self {
+        Self::of(Kind::of(reject.reason), reject.detail)
+    }
+
+    /// The value is JSON, but of another shape.
+    pub(crate) fn malformed(detail: impl Into<String>) -> Self {
+        Self::of(Kind::of(Reason::Malformed), detail)
+    }
+
+    /// The time lies too far back.
+    pub(crate) fn past(detail: impl Into<String>) -> Self {
+        Self::of(kinds::PAST, detail)
+    }
+
+    /// `ref` of a message is too long.
+    pub(crate) fn ref_too_long(limit: usize) -> Self {
+        Self::of(kinds::REF_TOO_LONG, format!("`ref` takes at most {limit} bytes"))
+    }
+
+    /// The feed does not know this type of message.
+    pub(crate) fn unknown_message(known: &str) -> Self {
+        Self::of(kinds::UNKNOWN_MESSAGE, format!("the feed takes messages of type {known}"))
     }
 
     /// No such path.
     pub(crate) fn not_found() -> Self {
-        let detail = "there is nothing at this path";
-        Self::new(StatusCode::NOT_FOUND, "not-found", "Not found", detail)
+        Self::of(kinds::NOT_FOUND, "there is nothing at this path")
     }
 
     /// The path is there, but not for this method.
     pub(crate) fn method_not_allowed() -> Self {
-        let detail = "see the Allow header for the methods of this path";
-        Self::new(StatusCode::METHOD_NOT_ALLOWED, "method-not-allowed", "Method not allowed", detail)
+        Self::of(kinds::METHOD_NOT_ALLOWED, "see the Allow header for the methods of this path")
     }
 
     /// The feed was asked for without a WebSocket handshake. `status` is what the handshake's reader says.
     pub(crate) fn no_websocket(status: StatusCode, detail: impl Into<String>) -> Self {
-        Self::new(status, "websocket-expected", "The feed is a WebSocket", detail)
+        match status {
+            StatusCode::UPGRADE_REQUIRED => Self::of(kinds::UPGRADE_REQUIRED, detail)
+                .header(header::UPGRADE, HeaderValue::from_static("websocket")),
+            _ => Self::of(kinds::NO_HANDSHAKE, detail),
+        }
     }
 
     /// All places for feed clients are taken.
     pub(crate) fn too_many_clients() -> Self {
         let detail = "this gateway has as many feed clients as it takes; try another one, or later";
-        Self::new(StatusCode::SERVICE_UNAVAILABLE, "too-many-clients", "Too many clients", detail)
-            .retry_after(Duration::from_secs(5))
+        Self::of(kinds::TOO_MANY_CLIENTS, detail).retry_after(Duration::from_secs(5))
     }
 
-    /// The broker did not take the reaction `id`.
-    pub(crate) fn produce(error: &ProduceError, id: &str) -> Self {
-        let unavailable = |name, title, detail: &str| {
-            Self::new(StatusCode::SERVICE_UNAVAILABLE, name, title, detail)
-                .retry_after(Duration::from_secs(RETRY_AFTER_SECS))
+    /// The broker did not take the reaction. With `id` the client may send it again.
+    pub(crate) fn produce(error: &ProduceError, id: Option<&str>) -> Self {
+        let way_out = match id {
+            Some(_) => "send it again with the `id` of this answer, and it counts once",
+            // Others' taps are in the same record, so no id is this client's to use.
+            None => "sent again it may count twice; give it an `id` to be safe",
         };
-        let problem = match error {
-            ProduceError::Full { .. } => unavailable(
-                "busy",
-                "Too many reactions are on their way",
-                "the reaction was not taken; send it again",
-            ),
-            ProduceError::Deadline { .. } => unavailable(
-                "broker-deadline",
-                "The broker took too long",
-                "the reaction may have been stored; send it again with the `id` of this answer",
-            ),
-            ProduceError::TooLarge { limit, .. } => Self::too_large(*limit),
-            ProduceError::Refused(..) => unavailable(
-                "broker-refused",
-                "The broker did not take the reaction",
-                "the broker is reachable but refused the reaction; send it again later",
-            ),
-            _ => unavailable(
-                "broker-unavailable",
-                "The broker is away",
-                "the reaction was not acknowledged; send it again with the `id` of this answer",
-            ),
+        let (kind, detail) = match error {
+            ProduceError::TooLarge { limit, .. } => return Self::too_large(*limit),
+            ProduceError::Full { .. } => {
+                (kinds::BUSY, "the reaction was not taken; send it again".to_owned())
+            }
+            ProduceError::Deadline { .. } => {
+                (kinds::BROKER_DEADLINE, format!("the reaction may have been stored; {way_out}"))
+            }
+            ProduceError::Refused(..) => {
+                let detail = "the broker is reachable but refused the reaction; send it again later";
+                (kinds::BROKER_REFUSED, detail.to_owned())
+            }
+            _ => (kinds::BROKER_UNAVAILABLE, format!("the reaction was not acknowledged; {way_out}")),
         };
-        Self { id: Some(id.into()), ..problem }
+        Self { id: id.map(str::to_owned), ..Self::of(kind, detail) }
+            .retry_after(Duration::from_secs(RETRY_AFTER_SECS))
     }
 
-    fn retry_after(mut self, time: Duration) -> Self {
+    /// The same for a batch of which nothing was stored, with what became of each item.
+    pub(crate) fn with_rejected(self, rejected: Vec<BatchReject>) -> Self {
+        Self { rejected, id: None, ..self }
+    }
+
+    /// Tells the client when to try again.
+    pub(crate) fn retry_after(mut self, time: Duration) -> Self {
         self.retry_after = Some(time);
         self
     }
 
-    /// Its status code.
-    #[cfg(test)]
-    pub(crate) fn status(&self) -> StatusCode {
-        self.status
+    /// Adds a header to the answer.
+    pub(crate) fn header(mut self, name: HeaderName, value: HeaderValue) -> Self {
+        self.headers.push((name, value));
+        self
+    }
+
+    /// Its kind.
+    pub(crate) fn kind(&self) -> &'static Kind {
+        self.kind
+    }
+
+    /// Whether the same request may do better later.
+    pub(crate) fn is_passing(&self) -> bool {
+        self.retry_after.is_some()
+    }
+
+    /// The value of `type`.
+    pub(crate) fn type_name(&self) -> String {
+        format!("{TYPE_PREFIX}{}", self.kind.name)
+    }
+
+    /// What exactly, within its bound.
+    pub(crate) fn detail(&self) -> &str {
+        let end = self.detail.char_indices().nth(DETAIL_CHARS_MAX).map_or(self.detail.len(), |(end, _)| end);
+        &self.detail[..end]
+    }
+
+    /// Id to send it again with.
+    pub(crate) fn id(&self) -> Option<&str> {
+        self.id.as_deref()
+    }
+
+    /// Seconds to wait, at least one.
+    pub(crate) fn retry_after_secs(&self) -> Option<u64> {
+        self.retry_after.map(|time| (time.as_secs() + u64::from(time.subsec_nanos() > 0)).max(1))
     }
 
     /// The problem as a JSON object.
     pub(crate) fn to_json(&self) -> String {
-        #[derive(Serialize)]
-        struct Body<'a> {
-            r#type: String,
-            title: &'a str,
-            status: u16,
-            #[serde(skip_serializing_if = "str::is_empty")]
-            detail: &'a str,
-            #[serde(skip_serializing_if = "Option::is_none")]
-            id: Option<&'a str>,
-        }
-
-        let end = self.detail.char_indices().nth(DETAIL_CHARS_MAX).map_or(self.detail.len(), |(end, _)| end);
-        let body = Body {
-            r#type: format!("{TYPE_PREFIX}{}", self.name),
-            title: &self.title,
-            status: self.status.as_u16(),
-            detail: &self.detail[..end],
-            id: self.id.as_deref(),
+        let detail = self.detail();
+        let body = ProblemBody {
+            r#type: self.type_name(),
+            title: self.kind.title,
+            status: self.kind.status,
+            detail: (!detail.is_empty()).then_some(detail),
+            id: self.id(),
+            retry_after: self.retry_after_secs(),
+            rejected: &self.rejected,
         };
-        // Strings and a number always serialise.
+        // Strings and numbers always serialise.
         serde_json::to_string(&body).unwrap_or_default()
     }
 }
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
-        let mut response = (self.status, self.to_json()).into_response();
+        let status = StatusCode::from_u16(self.kind.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let mut response = (status, self.to_json()).into_response();
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-        if let Some(time) = self.retry_after {
-            headers.insert(header::RETRY_AFTER, HeaderValue::from(time.as_secs().max(1)));
+        if let Some(seconds) = self.retry_after_secs() {
+            headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
         }
-        if self.status == StatusCode::UPGRADE_REQUIRED {
-            headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
-        }
+        headers.extend(self.headers);
+        // For the metrics.
+        response.extensions_mut().insert(self.kind);
         response
     }
 }

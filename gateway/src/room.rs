@@ -3,13 +3,24 @@
 use axum::extract::rejection::PathRejection;
 use axum::extract::{FromRequestParts, Path};
 use axum::http::request::Parts;
-use ovation_reaction::{ROOM_BYTES_MAX, Reason, room_is_valid};
+use ovation_reaction::{ROOM_BYTES_MAX, Reason, Reject, room_is_valid};
 
 use crate::problem::Problem;
+use utoipa::IntoParams;
 
 /// A valid room name; needs no escaping in a URL or in JSON.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Room(String);
+#[derive(Debug, Clone, PartialEq, Eq, IntoParams)]
+#[into_params(names("room"), parameter_in = Path)]
+pub(crate) struct Room(
+    /// 1 to 64 letters, digits, `-`, `_`, `.` or `~`, beginning with a letter or digit.
+    #[param(
+        example = "final-2026",
+        min_length = 1,
+        max_length = 64,
+        pattern = "^[A-Za-z0-9][A-Za-z0-9._~-]*$"
+    )]
+    String,
+);
 
 impl Room {
     /// Checks a name.
@@ -20,7 +31,7 @@ impl Room {
         let detail = format!(
             "a room is named by 1 to {ROOM_BYTES_MAX} letters, digits, '-', '_', '.' or '~', beginning with a letter or digit"
         );
-        Err(Problem::rejected(Reason::BadRoom.code(), detail))
+        Err(Problem::rejected(Reject::new(Reason::BadRoom, detail)))
     }
 
     /// The name.

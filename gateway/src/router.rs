@@ -5,35 +5,70 @@ use std::sync::Arc;
 use axum::Router;
 use axum::extract::State;
 use axum::http::header;
+use axum::middleware::{from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
+use axum::routing::get;
+use utoipa::OpenApi as _;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
-use crate::problem::Problem;
+use crate::problem::{Problem, ProblemBody};
 use crate::room::Room;
-use crate::{App, feed, health, ingest, page};
+use crate::{App, accept, api, feed, health, ingest, observe, page};
 
 /// All routes of the gateway.
 pub(crate) fn router(app: Arc<App>) -> Router {
-    Router::new()
-        .route("/v1/rooms", get(rooms))
-        .route("/v1/rooms/{room}", get(snapshot))
-        .route("/v1/rooms/{room}/reactions", post(ingest::post))
-        .route("/v1/rooms/{room}/feed", get(feed::get))
-        .route("/healthz", get(health::healthz))
-        .route("/readyz", get(health::readyz))
-        .route("/metrics", get(health::metrics))
+    let (api, document) = OpenApiRouter::with_openapi(api::Document::openapi())
+        .routes(routes!(ingest::one::post))
+        .routes(routes!(ingest::many::post))
+        .routes(routes!(rooms))
+        .routes(routes!(snapshot))
+        .routes(routes!(feed::get))
+        .layer(from_fn(accept::json_only))
+        .routes(routes!(health::healthz))
+        .routes(routes!(health::readyz))
+        .split_for_parts();
+    // Made of constants and numbers alone.
+    let document: Arc<str> = api::document(document, &app.config)
+        .map(|document| format!("{document:#}"))
+        .unwrap_or_default()
+        .into();
+    api.route("/metrics", get(health::get_metrics))
+        .route("/openapi.json", get(async move || api::answer(document)))
         .merge(page::router())
         .fallback(async || Problem::not_found())
         .method_not_allowed_fallback(async || Problem::method_not_allowed())
+        .layer(from_fn_with_state(Arc::clone(&app), observe::observe))
         .with_state(app)
 }
 
-/// `GET /v1/rooms/{room}`: the snapshot object.
+/// A room as it is now.
+///
+/// What a client of the feed gets first: the open windows and the last finals.
+#[utoipa::path(
+    get,
+    path = "/v1/rooms/{room}",
+    tag = "rooms",
+    params(Room),
+    responses(
+        (status = 200, description = "Also of a room that nobody has reacted in yet.", body = Object),
+        (status = "default", description = "A problem.", body = ProblemBody, content_type = "application/problem+json"),
+    ),
+)]
 async fn snapshot(State(app): State<Arc<App>>, room: Room) -> Response {
     json(app.hub.snapshot(room.as_str()))
 }
 
-/// `GET /v1/rooms`: active rooms, the last active first.
+/// Active rooms, the last active first.
+#[utoipa::path(
+    get,
+    path = "/v1/rooms",
+    tag = "rooms",
+    responses(
+        (status = 200, description = "At most 100.", body = Object),
+        (status = "default", description = "A problem.", body = ProblemBody, content_type = "application/problem+json"),
+    ),
+)]
 async fn rooms(State(app): State<Arc<App>>) -> Response {
     json(format!(r#"{{"rooms":{}}}"#, app.hub.rooms()))
 }

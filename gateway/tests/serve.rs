@@ -155,7 +155,7 @@ async fn heads_are_bounded_in_size_and_time() {
 
 #[tokio::test]
 async fn a_body_that_does_not_come_is_a_408_and_one_that_is_too_large_a_413() {
-    let gateway = served(|config| config.body_timeout = Duration::from_millis(200)).await;
+    let gateway = served(|config| config.ingest.body_timeout = Duration::from_millis(200)).await;
     for (length, status) in [(10, "408"), (1_000_000, "413")] {
         let mut stream = gateway.connect().await;
         let request = format!(

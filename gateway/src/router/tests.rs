@@ -4,6 +4,8 @@ use axum::body::Body;
 use axum::http::{Method, Request, StatusCode};
 use axum::response::Response;
 use ovation_client::Cluster;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::registry::Registry;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt as _;
 
@@ -14,9 +16,13 @@ use crate::health::{Hooks, Part};
 /// A router whose broker is not there: port 1 refuses.
 fn router_without_broker() -> Router {
     let mut config = Config::new(Cluster::new("127.0.0.1:1"));
-    config.body_limit = 1_000;
+    config.ingest.body_bytes_max = 1_000;
     let engine = || vec![Part { name: "engine".into(), ready: true, detail: "2 tasks".into() }];
-    let metrics = || "ovation_tasks 2\n# EOF\n".to_owned();
+    let metrics = |registry: &mut Registry| {
+        let tasks = Gauge::<i64>::default();
+        tasks.set(2);
+        registry.register("ovation_tasks", "Tasks", tasks);
+    };
     let hooks = Hooks { readiness: Arc::new(engine), metrics: Arc::new(metrics) };
     router(App::new(config, hooks, CancellationToken::new()))
 }
@@ -68,7 +74,7 @@ async fn bad_input_is_a_problem_that_says_what() {
     assert_problem(react("a", JSON, r#"{"emoji":"🔥","count":0}"#).await, 422, "bad-count").await;
     assert_problem(react("a", JSON, "x".repeat(1_001)).await, 413, "too-large").await;
     assert_problem(react("a", None, r#"{"emoji":"🔥"}"#).await, 415, "unsupported-media-type").await;
-    assert_problem(react("a", Some("text/plain"), r#"{"emoji":"🔥"}"#).await, 415, "unsupported-media-type")
+    assert_problem(react("a", Some("text/html"), r#"{"emoji":"🔥"}"#).await, 415, "unsupported-media-type")
         .await;
     assert_problem(react("%20", JSON, r#"{"emoji":"🔥"}"#).await, 422, "bad-room").await;
     assert_problem(react("%ff", JSON, r#"{"emoji":"🔥"}"#).await, 400, "bad-request").await;
@@ -158,7 +164,9 @@ async fn metrics_are_what_the_process_says() {
             .expect("text")
             .starts_with("application/openmetrics-text")
     );
-    assert_eq!(text(answer).await, "ovation_tasks 2\n# EOF\n");
+    let text = text(answer).await;
+    assert!(text.contains("\novation_tasks 2\n") && text.ends_with("# EOF\n"), "{text}");
+    assert!(text.contains("ovation_feed_clients 0"), "{text}");
 }
 
 #[tokio::test]
@@ -175,4 +183,118 @@ async fn a_process_without_a_gateway_tells_of_its_health_too() {
     assert_eq!(json(answer).await["parts"][0]["detail"], "starting");
     assert_eq!(text(ask("/metrics").await).await, "# EOF\n");
     assert_eq!(ask("/v1/rooms").await.status(), StatusCode::NOT_FOUND);
+}
+
+/// What the gateway did with a body for many reactions.
+async fn react_many(kind: &str, encoding: Option<&str>, body: impl Into<Body>) -> Response {
+    let mut request = Request::post("/v1/reactions").header(header::CONTENT_TYPE, kind);
+    if let Some(encoding) = encoding {
+        request = request.header(header::CONTENT_ENCODING, encoding);
+    }
+    answer(request.body(body.into()).expect("a request")).await
+}
+
+#[tokio::test]
+async fn a_bad_item_never_sinks_its_neighbours() {
+    let lines = "{\"room\":\"a\",\"emoji\":\"no\"}\n{broken\n{\"emoji\":\"🔥\"}\n{\"room\":\"a\",\"emoji\":\"🔥\",\"id\":\"mine\"}\n";
+    let response = react_many("application/x-ndjson", None, lines).await;
+    assert!(response.headers().contains_key(header::RETRY_AFTER));
+    // The last one is good, and the broker is away: nothing was stored, for a reason that passes.
+    let problem = assert_problem(response, 503, "broker-unavailable").await;
+    let rejected = problem["rejected"].as_array().expect("a list");
+    let names: Vec<_> = rejected.iter().map(|item| item["type"].as_str().expect("text")).collect();
+    let names: Vec<_> = names.iter().filter_map(|name| name.strip_prefix("urn:ovation:problem:")).collect();
+    assert_eq!(names, ["unknown-emoji", "malformed-json", "malformed", "broker-unavailable"]);
+    let places: Vec<_> = rejected.iter().map(|item| item["index"].as_u64().expect("a number")).collect();
+    assert_eq!(places, [0, 1, 2, 3]);
+    assert_eq!((&rejected[3]["id"], &rejected[3]["status"]), (&"mine".into(), &503.into()));
+
+    let response = react_many("application/json", None, r#"[{"room":"a","emoji":"no"},7]"#).await;
+    assert_eq!(response.status(), StatusCode::OK);
+    let answer = json(response).await;
+    assert_eq!((&answer["accepted"], &answer["duplicates"]), (&0.into(), &0.into()));
+    assert_eq!(answer["rejected"].as_array().expect("a list").len(), 2);
+    let response = react_many("text/plain;charset=UTF-8", None, "[]").await;
+    assert_eq!(json(response).await, serde_json::json!({"accepted":0,"duplicates":0,"rejected":[]}));
+}
+
+#[tokio::test]
+async fn a_batch_is_bounded_as_a_whole() {
+    assert_problem(react_many("application/json", None, "[1").await, 400, "malformed-json").await;
+    assert_problem(react_many("application/json", None, "").await, 400, "malformed-json").await;
+    assert_problem(
+        react_many("application/json", None, format!("[{}7]", "7,".repeat(1_000))).await,
+        413,
+        "too-many-items",
+    )
+    .await;
+    assert_problem(react_many("application/json", None, "7".repeat(300_000)).await, 413, "too-large").await;
+    assert_problem(react_many("text/csv", None, "[]").await, 415, "unsupported-media-type").await;
+    let response = react_many("application/json", Some("deflate"), "[]").await;
+    assert_eq!(response.headers()[header::ACCEPT_ENCODING], "gzip, zstd, br");
+    assert_problem(response, 415, "unsupported-encoding").await;
+    assert_problem(react_many("application/json", Some("gzip, br"), "[]").await, 415, "unsupported-encoding")
+        .await;
+    for encoding in ["gzip", "zstd", "br"] {
+        assert_problem(
+            react_many("application/json", Some(encoding), "no such thing").await,
+            400,
+            "malformed-json",
+        )
+        .await;
+    }
+}
+
+#[tokio::test]
+async fn compressed_batches_are_read_and_bombs_are_not() {
+    use async_compression::tokio::write::{BrotliEncoder, GzipEncoder, ZstdEncoder};
+    use tokio::io::AsyncWriteExt as _;
+
+    async fn pack(encoding: &str, plain: &[u8]) -> Vec<u8> {
+        macro_rules! with {
+            ($encoder:ident) => {{
+                let mut encoder = $encoder::new(Vec::new());
+                encoder.write_all(plain).await.expect("packs");
+                encoder.shutdown().await.expect("packs");
+                encoder.into_inner()
+            }};
+        }
+        match encoding {
+            "gzip" => with!(GzipEncoder),
+            "zstd" => with!(ZstdEncoder),
+            _ => with!(BrotliEncoder),
+        }
+    }
+
+    for encoding in ["gzip", "zstd", "br"] {
+        let batch = pack(encoding, br#"[{"room":"a","emoji":"no"}]"#).await;
+        let answer = json(react_many("application/json", Some(encoding), batch).await).await;
+        assert_eq!(answer["rejected"][0]["type"], "urn:ovation:problem:unknown-emoji", "{encoding}");
+        // 64 MiB of spaces are a few kilobytes.
+        let bomb = pack(encoding, &vec![b' '; 64 << 20]).await;
+        assert!(bomb.len() < 256 * 1024);
+        let problem =
+            assert_problem(react_many("application/json", Some(encoding), bomb).await, 413, "too-large")
+                .await;
+        assert!(
+            problem["detail"].as_str().is_some_and(|detail| detail.contains("after decompression")),
+            "{encoding}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn answers_are_json_and_carry_the_id_of_the_request() {
+    let ask = |accept: &'static str| {
+        Request::get("/v1/rooms").header(header::ACCEPT, accept).header("x-request-id", "edge-7")
+    };
+    let response = answer(ask("text/html").body(Body::empty()).expect("a request")).await;
+    assert_eq!(response.headers()["x-request-id"], "edge-7");
+    assert_problem(response, 406, "not-acceptable").await;
+    let response = answer(ask("*/*").body(Body::empty()).expect("a request")).await;
+    assert_eq!(response.status(), StatusCode::OK);
+    assert!(get("/nothing").await.headers().contains_key("x-request-id"));
+    // Pages are for browsers.
+    let page = Request::get("/").header(header::ACCEPT, "text/html").body(Body::empty()).expect("a request");
+    assert_eq!(answer(page).await.status(), StatusCode::OK);
 }

@@ -5,25 +5,8 @@ use std::borrow::Cow;
 use serde::{Deserialize, Serialize};
 use serde_json::Number;
 
-use crate::limits::{
-    COUNT_MAX, EVENT_BYTES_MAX, FUTURE_MS_DEFAULT, ID_BYTES_MAX, ROOM_BYTES_MAX, TIME_MS_MAX, USER_BYTES_MAX,
-};
-use crate::{Reason, Reject, SkinTones, Written, canonical};
-
-/// How events are judged.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Rules {
-    /// What becomes of skin tones.
-    pub skin_tones: SkinTones,
-    /// How far an event's time may lie after its record's, ms.
-    pub future_ms: i64,
-}
-
-impl Default for Rules {
-    fn default() -> Self {
-        Self { skin_tones: SkinTones::Keep, future_ms: FUTURE_MS_DEFAULT }
-    }
-}
+use crate::limits::{ROOM_BYTES_MAX, TIME_MS_MAX};
+use crate::{Reason, Reject, Rules, Written, canonical};
 
 /// Where an event was found: gives what the event leaves out, and what it is judged by.
 #[derive(Debug, Clone, Copy)]
@@ -56,7 +39,7 @@ pub struct Reaction<'a> {
     pub room: Cow<'a, str>,
     /// Fully-qualified emoji.
     pub emoji: &'static str,
-    /// Taps, 1 to [`COUNT_MAX`].
+    /// Taps, from 1 on.
     pub count: u64,
     /// Who reacted.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -66,22 +49,29 @@ pub struct Reaction<'a> {
 }
 
 /// An event as it may come: every field optional, so that each missing one can be told apart.
-#[derive(Deserialize)]
-struct Raw<'a> {
-    tick: Option<Number>,
+#[derive(Debug, Clone, Default, Deserialize)]
+pub struct Draft<'a> {
+    /// Moves time, and is no reaction.
+    pub tick: Option<Number>,
+    /// Names this reaction for retries.
     #[serde(borrow)]
-    id: Option<Cow<'a, str>>,
+    pub id: Option<Cow<'a, str>>,
+    /// The room.
     #[serde(borrow)]
-    room: Option<Cow<'a, str>>,
+    pub room: Option<Cow<'a, str>>,
+    /// Any form of an emoji.
     #[serde(borrow)]
-    emoji: Option<Cow<'a, str>>,
-    count: Option<Number>,
+    pub emoji: Option<Cow<'a, str>>,
+    /// Taps; 1 if it is missing.
+    pub count: Option<Number>,
+    /// Who reacted.
     #[serde(borrow)]
-    user: Option<Cow<'a, str>>,
-    ts: Option<Number>,
+    pub user: Option<Cow<'a, str>>,
+    /// When, ms since 1970.
+    pub ts: Option<Number>,
 }
 
-impl<'a> From<Written<'a>> for Raw<'a> {
+impl<'a> From<Written<'a>> for Draft<'a> {
     fn from(written: Written<'a>) -> Self {
         Self {
             tick: None,
@@ -124,35 +114,45 @@ pub fn room_is_valid(room: &str) -> bool {
 /// # Errors
 /// Why it is refused.
 pub fn parse<'a>(value: &'a [u8], origin: &Origin<'_>, rules: &Rules) -> Result<Event<'a>, Reject> {
-    if value.len() > EVENT_BYTES_MAX {
-        let detail = format!("the event has {} bytes; at most {EVENT_BYTES_MAX} are taken", value.len());
+    let bytes_max = rules.limits.event_bytes_max;
+    if value.len() > bytes_max {
+        let detail = format!("the event has {} bytes; at most {bytes_max} are taken", value.len());
         return Err(Reject::new(Reason::TooLarge, detail));
     }
     let text = std::str::from_utf8(value)
         .map_err(|error| Reject::new(Reason::Malformed, format!("the event is not UTF-8: {error}")))?;
-    let raw: Raw<'a> = match Written::read(text) {
+    let draft: Draft<'a> = match Written::read(text) {
         Some(written) => written.into(),
         None => serde_json::from_str(text).map_err(|error| {
             Reject::new(Reason::Malformed, format!("the event is not the JSON expected: {error}"))
         })?,
     };
-    if let Some(tick) = &raw.tick {
+    if let Some(tick) = &draft.tick {
         let time = time_of(tick, "tick")?;
         not_in_future(time, origin, rules)?;
         return Ok(Event::Tick(time));
     }
-    let room = raw.room.clone().filter(|room| room_is_valid(room));
-    reaction(raw, origin, rules).map(Event::Reaction).map_err(|mut reject| {
+    let room = draft.room.clone().filter(|room| room_is_valid(room));
+    judge(draft, origin, rules).map(Event::Reaction).map_err(|mut reject| {
         reject.room = room.map(Cow::into_owned);
         reject
     })
 }
 
-fn reaction<'a>(raw: Raw<'a>, origin: &Origin<'_>, rules: &Rules) -> Result<Reaction<'a>, Reject> {
-    let room = raw.room.ok_or_else(|| missing("room"))?;
-    if !room_is_valid(&room) {
+/// Judges what is read already, and fills in what it leaves out.
+///
+/// # Errors
+/// Why it is refused.
+pub fn judge<'a>(draft: Draft<'a>, origin: &Origin<'_>, rules: &Rules) -> Result<Reaction<'a>, Reject> {
+    let limits = &rules.limits;
+    if draft.tick.is_some() {
+        return Err(Reject::new(Reason::Malformed, "a tick is no reaction"));
+    }
+    let room = draft.room.ok_or_else(|| missing("room"))?;
+    if !room_is_valid(&room) || room.len() > limits.room_bytes_max {
         let detail = format!(
-            "a room is named by 1 to {ROOM_BYTES_MAX} letters, digits, '-', '_', '.' or '~', beginning with a letter or digit"
+            "a room is named by 1 to {} letters, digits, '-', '_', '.' or '~', beginning with a letter or digit",
+            limits.room_bytes_max
         );
         return Err(Reject::new(Reason::BadRoom, detail));
     }
@@ -160,22 +160,26 @@ fn reaction<'a>(raw: Raw<'a>, origin: &Origin<'_>, rules: &Rules) -> Result<Reac
         let detail = "the record's key must be the room, so that a room stays in one partition";
         return Err(Reject::new(Reason::KeyMismatch, detail));
     }
-    let emoji = raw.emoji.ok_or_else(|| missing("emoji"))?;
+    let emoji = draft.emoji.ok_or_else(|| missing("emoji"))?;
     let emoji = canonical(&emoji, rules.skin_tones).ok_or_else(|| {
         Reject::new(Reason::UnknownEmoji, "the emoji is not one of Unicode's list (RGI, any presentation)")
     })?;
-    let count = match &raw.count {
+    let count = match &draft.count {
         None => 1,
-        Some(count) => count.as_u64().filter(|count| (1..=COUNT_MAX).contains(count)).ok_or_else(|| {
-            Reject::new(Reason::BadCount, format!("count is a whole number from 1 to {COUNT_MAX}"))
-        })?,
+        Some(count) => {
+            count.as_u64().filter(|count| (1..=limits.count_max).contains(count)).ok_or_else(|| {
+                let detail = format!("count is a whole number from 1 to {}", limits.count_max);
+                Reject::new(Reason::BadCount, detail)
+            })?
+        }
     };
-    let id = match raw.id {
+    let id = match draft.id {
         None => Cow::Owned(format!("{}:{}", origin.partition, origin.offset)),
-        Some(id) => name(id, ID_BYTES_MAX, "id", Reason::BadId)?,
+        Some(id) => name(id, limits.id_bytes_max, "id", Reason::BadId)?,
     };
-    let user = raw.user.map(|user| name(user, USER_BYTES_MAX, "user", Reason::BadUser)).transpose()?;
-    let ts = match &raw.ts {
+    let user =
+        draft.user.map(|user| name(user, limits.user_bytes_max, "user", Reason::BadUser)).transpose()?;
+    let ts = match &draft.ts {
         Some(ts) => time_of(ts, "ts")?,
         None => origin
             .timestamp

@@ -10,15 +10,18 @@ mod dead_letter;
 mod event;
 mod limits;
 mod reason;
+mod rules;
 mod update;
 mod written;
 
 pub use canon::{SkinTones, canonical};
 pub use dead_letter::{DeadLetter, Late, Source, TaggedReject};
-pub use event::{Event, Origin, Reaction, Rules, parse, room_is_valid};
+pub use event::{Draft, Event, Origin, Reaction, judge, parse, room_is_valid};
 pub use limits::{
-    COUNT_MAX, EVENT_BYTES_MAX, FUTURE_MS_DEFAULT, ID_BYTES_MAX, ROOM_BYTES_MAX, TIME_MS_MAX, USER_BYTES_MAX,
+    COUNT_CEILING, COUNT_MAX, EVENT_BYTES_MAX, FUTURE_MS_DEFAULT, ID_BYTES_MAX, Limits, ROOM_BYTES_MAX,
+    TIME_MS_MAX, USER_BYTES_MAX,
 };
 pub use reason::{Reason, Reject};
+pub use rules::Rules;
 pub use update::{Counts, RoomTotals, UpdateSource, WindowRef, WindowUpdate};
 pub use written::Written;

@@ -1,9 +1,9 @@
 //! `ovation-validate`: each event becomes a canonical reaction, a tick, or a tagged reject. Nothing is dropped, so
 //! offsets stay contiguous for the module behind it.
 //!
-//! Parameters: `skin-tones` (`keep` or `fold`), `future-ms` (how far an event's time may lie after its record's).
+//! Parameters: those of [`Rules::read`].
 
-use ovation_reaction::{Event, FUTURE_MS_DEFAULT, Origin, Reason, Reject, Rules, TaggedReject, parse};
+use ovation_reaction::{Event, Origin, Reason, Reject, Rules, TaggedReject, parse};
 use ovation_shell::{Batch, CONTROL, Failure, Output, Params, REJECT_KEY, RecordRef, TICK_KEY, Transform};
 
 /// The module.
@@ -15,17 +15,11 @@ pub struct Validate {
 
 impl Transform for Validate {
     fn open(params: &Params) -> Result<Self, String> {
-        let skin_tones = params.parse("skin-tones", Default::default(), "keep or fold");
-        let future_ms = params.parse("future-ms", FUTURE_MS_DEFAULT, "milliseconds");
-        let partition = params.parse("ovation.partition", 0, "a partition");
-        match (skin_tones, future_ms, partition) {
-            (Ok(skin_tones), Ok(future_ms), Ok(partition)) => {
-                Ok(Self { rules: Rules { skin_tones, future_ms }, partition })
-            }
-            (Err(error), ..) | (_, Err(error), _) | (.., Err(error)) => {
-                Err(format!("failed to open validate: {error}"))
-            }
-        }
+        let failed = |error: String| format!("failed to open validate: {error}");
+        let rules = Rules::read(|name| params.get(name)).map_err(failed)?;
+        let partition =
+            params.parse("ovation.partition", 0, "a partition").map_err(|error| failed(error.to_string()))?;
+        Ok(Self { rules, partition })
     }
 
     fn transform(&mut self, batch: &Batch<'_>, out: &mut Output) -> Result<(), Failure> {

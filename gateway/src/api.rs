@@ -1,0 +1,124 @@
+//! The OpenAPI document: made of the handlers and the types, with the limits that are in force.
+
+use std::sync::Arc;
+
+use axum::http::header;
+use axum::response::{IntoResponse, Response};
+use ovation_reaction::TIME_MS_MAX;
+use serde_json::{Value, json};
+use utoipa::OpenApi;
+use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
+
+use crate::config::Config;
+use crate::problem;
+
+/// What the document says beside the routes.
+#[derive(OpenApi)]
+#[openapi(
+    info(
+        title = "Ovation",
+        description = "Live audience reactions: emoji in, exact window counts out.",
+        license(name = "Apache-2.0", identifier = "Apache-2.0"),
+    ),
+    tags(
+        (name = "reactions", description = "The way in."),
+        (name = "rooms", description = "What the crowd does: snapshots, and the feed."),
+        (name = "operation", description = "How the gateway is doing."),
+    ),
+    modifiers(&Bearer),
+    security((), ("token" = [])),
+)]
+pub(crate) struct Document;
+
+/// Tokens, where the gateway has keys.
+struct Bearer;
+
+impl utoipa::Modify for Bearer {
+    fn modify(&self, document: &mut utoipa::openapi::OpenApi) {
+        let mut scheme = Http::new(HttpAuthScheme::Bearer);
+        scheme.bearer_format = Some("JWT".into());
+        document
+            .components
+            .get_or_insert_default()
+            .add_security_scheme("token", SecurityScheme::Http(scheme));
+    }
+}
+
+/// A limit in force: its name, its value, its unit, what it bounds.
+type Limit = (&'static str, u64, &'static str, &'static str);
+
+/// The limits of the way in.
+fn limits(config: &Config) -> Vec<Limit> {
+    let (ingest, event) = (&config.ingest, &config.ingest.rules.limits);
+    let seconds = |time: std::time::Duration| time.as_secs();
+    vec![
+        ("count-max", event.count_max, "taps", "`count` of a reaction"),
+        ("room-bytes-max", event.room_bytes_max as u64, "bytes", "a room's name"),
+        ("user-bytes-max", event.user_bytes_max as u64, "bytes", "`user`"),
+        ("id-bytes-max", event.id_bytes_max as u64, "bytes", "`id` and `Idempotency-Key`"),
+        ("event-bytes-max", event.event_bytes_max as u64, "bytes", "a reaction as it is stored"),
+        ("ingest-skew", ingest.skew.as_millis() as u64, "ms", "how far `ts` may be from the gateway's clock"),
+        ("time-max", TIME_MS_MAX as u64, "ms since 1970", "the last time that is one"),
+        (
+            "body-bytes-max",
+            ingest.body_bytes_max as u64,
+            "bytes",
+            "a body with one reaction, also after decompression",
+        ),
+        ("batch-bytes-max", ingest.batch_bytes_max as u64, "bytes", "a batch as it is sent"),
+        (
+            "batch-inflated-bytes-max",
+            ingest.batch_inflated_bytes_max as u64,
+            "bytes",
+            "a batch after decompression",
+        ),
+        ("batch-items-max", ingest.batch_items_max as u64, "reactions", "a batch"),
+        ("json-depth-max", ingest.json_depth_max as u64, "levels", "arrays and objects within each other"),
+        ("body-timeout", seconds(ingest.body_timeout), "s", "until a body has arrived"),
+        ("message-bytes-max", config.message_limit as u64, "bytes", "a message on the feed"),
+        (
+            "produce-deadline",
+            seconds(ingest.produce_deadline),
+            "s",
+            "until the broker has acknowledged a reaction",
+        ),
+        ("dedup-horizon", seconds(ingest.dedup_horizon), "s", "for how long an id counts once"),
+    ]
+}
+
+/// The document as JSON. `routes` is what the router found.
+pub(crate) fn document(
+    routes: utoipa::openapi::OpenApi,
+    config: &Config,
+) -> Result<Value, serde_json::Error> {
+    let mut document = serde_json::to_value(routes)?;
+    let event = &config.ingest.rules.limits;
+    // The types say the defaults; these are the limits in force.
+    let schemas = &mut document["components"]["schemas"];
+    for name in ["Reaction", "BatchItem"] {
+        let properties = &mut schemas[name]["properties"];
+        properties["count"]["maximum"] = event.count_max.into();
+        properties["user"]["maxLength"] = event.user_bytes_max.into();
+        properties["id"]["maxLength"] = event.id_bytes_max.into();
+    }
+    schemas["BatchItem"]["properties"]["room"]["maxLength"] = event.room_bytes_max.into();
+    let types: Vec<String> =
+        problem::ALL.iter().map(|kind| format!("{}{}", problem::TYPE_PREFIX, kind.name)).collect();
+    schemas["Problem"]["properties"]["type"]["enum"] = json!(types);
+    document["x-limits"] = limits(config)
+        .into_iter()
+        .map(|(name, value, unit, about)| json!({ "name": name, "value": value, "unit": unit, "about": about }))
+        .collect();
+    document["x-problems"] = problem::ALL
+        .iter()
+        .zip(types)
+        .map(|(kind, name)| json!({ "type": name, "status": kind.status, "title": kind.title, "about": kind.about }))
+        .collect();
+    Ok(document)
+}
+
+/// The answer to `GET /openapi.json`.
+pub(crate) fn answer(text: Arc<str>) -> Response {
+    let headers = [(header::CONTENT_TYPE, "application/json"), (header::CACHE_CONTROL, "no-cache")];
+    (headers, text.to_string()).into_response()
+}

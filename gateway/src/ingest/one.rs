@@ -1,0 +1,47 @@
+//! One reaction in a request.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::body::Body;
+use axum::extract::State;
+use axum::http::HeaderMap;
+use ovation_reaction::Draft;
+
+use super::body::{self, Taken};
+use super::{ReactionAccepted, ReactionBody, check, json, key};
+use crate::App;
+use crate::metrics::Way;
+use crate::problem::{Problem, ProblemBody};
+use crate::room::Room;
+
+/// Send one reaction.
+///
+/// The answer comes when the broker has acknowledged it. Sent again under the same `id`, or `Idempotency-Key`, within the
+/// dedup horizon it counts once.
+#[utoipa::path(
+    post,
+    path = "/v1/rooms/{room}/reactions",
+    tag = "reactions",
+    params(Room, ("Idempotency-Key" = Option<String>, Header, description = "The reaction's id, where the body has none.")),
+    request_body(content((ReactionBody = "application/json"), (ReactionBody = "text/plain"))),
+    responses(
+        (status = 200, description = "The broker has it.", body = ReactionAccepted),
+        (status = "default", description = "A problem.", body = ProblemBody, content_type = "application/problem+json"),
+    ),
+)]
+pub(crate) async fn post(
+    State(app): State<Arc<App>>,
+    room: Room,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Json<ReactionAccepted>, Problem> {
+    let config = &app.config.ingest;
+    let taken =
+        Taken { lines: false, bytes_max: config.body_bytes_max, inflated_bytes_max: config.body_bytes_max };
+    let key = key::key_in(&headers)?;
+    let body = body::read(taken, config, &app.decoders, &headers, body).await?;
+    let checked = json::read(&body, config.json_depth_max)
+        .and_then(|draft: Draft<'_>| check(config, Draft { room: Some(room.as_str().into()), ..draft }, key));
+    app.take(Way::One, checked).await.map(|taken| Json(taken.into()))
+}
