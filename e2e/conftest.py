@@ -81,6 +81,14 @@ def own_ovation(request, tmp_path):
 
 
 @pytest.fixture
+def own_embedded(tmp_path):
+    """A system whose memory is looked at: of its own, and with the broker in it."""
+    system = started(tmp_path, "embedded")
+    yield system
+    system.end()
+
+
+@pytest.fixture
 def broker(tmp_path):
     """A fresh, empty embedded broker."""
     process = processes.broker(tmp_path / "broker")

@@ -88,6 +88,10 @@ class Process:
     def spu(self):
         return self._said(r"records on (\S+)\)")
 
+    @property
+    def pid(self):
+        return self._process.pid
+
     def running(self):
         return self._process.poll() is None
 

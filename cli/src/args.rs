@@ -7,7 +7,9 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand};
 use ovation_topology::{Partitions, ResetFrom};
 
+use crate::ingest_args::IngestArgs;
 use crate::reset::place;
+use crate::say::LogFormat;
 use crate::testing::TestArgs;
 use crate::topology::{DescribeArgs, FileArgs, PlanArgs, ValidateArgs};
 
@@ -31,6 +33,10 @@ pub(crate) struct Ovation {
     /// What to log to standard error, e.g. `info` or `ovation_topology=debug`.
     #[arg(long, global = true, env = "OVATION_LOG", value_name = "FILTER")]
     pub(crate) log: Option<String>,
+
+    /// How the log is written.
+    #[arg(long, global = true, env = "OVATION_LOG_FORMAT", value_name = "FORMAT", default_value = "text")]
+    pub(crate) log_format: LogFormat,
 }
 
 #[derive(Debug, Subcommand)]
@@ -100,6 +106,9 @@ pub(crate) struct HttpArgs {
     /// How long a stop may take before what is left is cut, e.g. 5s.
     #[arg(long, env = "OVATION_DRAIN", value_name = "DURATION", default_value = "5s", value_parser = duration)]
     pub(crate) drain: Duration,
+
+    #[command(flatten)]
+    pub(crate) ingest: IngestArgs,
 }
 
 #[derive(Debug, Args)]
@@ -247,7 +256,7 @@ pub(crate) struct AuditArgs {
 }
 
 /// `250ms`, `5s`, `2m`.
-fn duration(text: &str) -> Result<Duration, String> {
+pub(crate) fn duration(text: &str) -> Result<Duration, String> {
     let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
     let (number, unit) = text.split_at(digits);
     let number: u32 = number.parse().map_err(|_| "expected a number with a unit, such as 5s".to_owned())?;

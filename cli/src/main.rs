@@ -5,6 +5,7 @@ mod args;
 mod audit;
 mod config_file;
 mod failure;
+mod ingest_args;
 mod live;
 mod metrics;
 mod modules;
@@ -28,7 +29,7 @@ fn main() -> ExitCode {
         Ok(ovation) => ovation,
         Err(failure) => return failure.report(),
     };
-    say::start_logging(ovation.log.as_deref());
+    say::start_logging(ovation.log.as_deref(), ovation.log_format);
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return Failure::part("the runtime", &error).report(),

@@ -101,6 +101,7 @@ pub(crate) fn gateway(
         events_topic: stage.source.clone(),
         aggregates_topic: stage.sink.clone(),
         drain: args.drain,
+        ingest: args.ingest.ingest(topology, stage)?,
         ..Config::new(cluster)
     };
     Ok(tokio::spawn(ovation_gateway::serve(listener, config, hooks, stop)))

@@ -19,19 +19,29 @@ pub(crate) fn line(text: impl Display) {
 /// The Fluvio client tells of every connection, and calls a closed one an error; whoever wants that names it.
 const CLIENT_QUIET: &str = "fluvio=off,fluvio_socket=off";
 
+/// How a line of the log is written.
+#[derive(Debug, Clone, Copy, Default, clap::ValueEnum)]
+pub(crate) enum LogFormat {
+    /// For people.
+    #[default]
+    Text,
+    /// For programs: an object a line, with the fields at its top.
+    Json,
+}
+
 /// Logs to standard error.
-pub(crate) fn start_logging(filter: Option<&str>) {
+pub(crate) fn start_logging(filter: Option<&str>, format: LogFormat) {
     let asked = filter.unwrap_or(LOG_DEFAULT);
     let whole = if asked.contains("fluvio") { asked.to_owned() } else { format!("{asked},{CLIENT_QUIET}") };
     let filter = EnvFilter::try_new(whole).unwrap_or_else(|error| {
         eprintln!("ovation: --log: {error}; logging {LOG_DEFAULT}");
         EnvFilter::new(LOG_DEFAULT)
     });
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        .with_ansi(std::io::stderr().is_terminal())
-        .init();
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    match format {
+        LogFormat::Text => log.with_ansi(std::io::stderr().is_terminal()).init(),
+        LogFormat::Json => log.json().flatten_event(true).init(),
+    }
 }
 
 /// Columns of a terminal whose width nobody told.

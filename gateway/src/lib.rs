@@ -42,6 +42,7 @@ use crate::ingest::Store;
 use crate::metrics::Metrics;
 pub use crate::network::Network;
 use crate::observe::RequestIds;
+pub use ovation_reaction::Rules;
 
 /// Why the gateway could not serve.
 #[derive(Debug, thiserror::Error)]

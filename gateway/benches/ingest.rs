@@ -1,0 +1,262 @@
+//! How much of a bare server's speed is left when each reaction is checked, stored by a broker and acknowledged?
+//!
+//! `cargo bench -p ovation-gateway --bench ingest`: one process holds the embedded broker, the gateway, the baselines and the
+//! load, and they take turns, so only the ratios mean something. `-- --rounds 3 --seconds 2` makes it shorter.
+
+#![expect(clippy::unwrap_used, clippy::print_stdout, reason = "a measurement may stop at the first surprise")]
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use axum::routing::post;
+use axum::{Json, Router};
+use ovation_broker::Broker;
+use ovation_client::fluvio::metadata::topic::TopicSpec;
+use ovation_client::{Admin, Cluster, Producer, ProducerOptions, bounds};
+use ovation_gateway::{Config, Hooks, serve};
+use serde::{Deserialize, Serialize};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
+use tokio_util::sync::CancellationToken;
+
+const ROOMS: usize = 16;
+const BATCH: usize = 100;
+const PARTITIONS: u32 = 4;
+const EVENTS: &str = "emoji-events";
+
+/// What is measured: how often, how long, over how many connections.
+struct Plan {
+    rounds: usize,
+    time: Duration,
+    connections: usize,
+    batch_connections: usize,
+}
+
+impl Plan {
+    fn from_args() -> Self {
+        let mut plan =
+            Self { rounds: 7, time: Duration::from_secs(3), connections: 64, batch_connections: 8 };
+        let args: Vec<String> = std::env::args().collect();
+        for pair in args.windows(2) {
+            let value = || pair[1].parse::<usize>().unwrap();
+            match pair[0].as_str() {
+                "--rounds" => plan.rounds = value(),
+                "--seconds" => plan.time = Duration::from_secs(value() as u64),
+                "--connections" => plan.connections = value(),
+                "--batch-connections" => plan.batch_connections = value(),
+                _ => {}
+            }
+        }
+        plan
+    }
+}
+
+#[derive(Deserialize)]
+#[expect(dead_code, reason = "parsed as the gateway parses it")]
+struct Tap {
+    emoji: String,
+    count: Option<u64>,
+    user: Option<String>,
+}
+
+#[derive(Serialize)]
+struct Answer {
+    id: &'static str,
+    partition: u32,
+    offset: i64,
+}
+
+#[tokio::main]
+async fn main() {
+    let plan = Plan::from_args();
+    let folder = tempfile::tempdir().unwrap();
+    let mut config = ovation_broker::Config::new(folder.path());
+    config.control = "127.0.0.1:0".parse().unwrap();
+    config.spu = "127.0.0.1:0".parse().unwrap();
+    let broker = Broker::start(config).await.unwrap();
+    let cluster = Cluster::new(broker.control_addr().to_string());
+    for topic in [EVENTS, "emoji-aggregates"] {
+        Admin::new(&cluster).create(topic, TopicSpec::new_computed(PARTITIONS, 1, None)).await.unwrap();
+    }
+    for partition in 0..PARTITIONS {
+        while bounds(&cluster, EVENTS, partition).await.is_err() {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+    let stop = CancellationToken::new();
+    let gateway = start_gateway(&cluster, &stop).await;
+    let bare = start_bare().await;
+    let producer =
+        Producer::open(cluster.clone(), EVENTS, ProducerOptions { in_flight: 20_000, ..Default::default() });
+    producer.ready(Duration::from_secs(20)).await.unwrap();
+    let body = r#"{"emoji":"🔥","count":3,"user":"u1234567"}"#;
+    // Until the gateway's own producer stands.
+    let one = vec![request("/v1/rooms/room-0/reactions", "application/json", body)];
+    let since = Instant::now();
+    while answered(gateway, &one, 1, Duration::from_millis(100)).await.failed > 0 {
+        assert!(since.elapsed() < Duration::from_secs(20), "the gateway does not get ready");
+    }
+
+    let singles: Vec<Vec<u8>> = (0..ROOMS)
+        .map(|room| request(&format!("/v1/rooms/room-{room}/reactions"), "application/json", body))
+        .collect();
+    let lines = (0..BATCH).map(|item| {
+        format!("{{\"room\":\"room-{}\",\"emoji\":\"🔥\",\"count\":3,\"user\":\"u1234567\"}}\n", item % ROOMS)
+    });
+    let batch = vec![request("/v1/reactions", "application/x-ndjson", &lines.collect::<String>())];
+
+    println!(
+        "single reactions, HTTP/1.1 keep-alive, {} connections, {:?} a turn",
+        plan.connections, plan.time
+    );
+    let mut ratios = Vec::new();
+    for _ in 0..plan.rounds {
+        let base = answered(bare, &singles, plan.connections, plan.time).await;
+        let ours = answered(gateway, &singles, plan.connections, plan.time).await;
+        assert_eq!(base.failed + ours.failed, 0, "an answer was not 200");
+        println!(
+            "  bare axum {:>8.0}/s   gateway {:>8.0}/s   ratio {:.2}",
+            base.rate,
+            ours.rate,
+            ours.rate / base.rate
+        );
+        ratios.push(ours.rate / base.rate);
+    }
+    println!("  median ratio {:.2}", median(ratios));
+
+    println!("batches of {BATCH} NDJSON, {} connections, {:?} a turn", plan.batch_connections, plan.time);
+    let mut ratios = Vec::new();
+    for _ in 0..plan.rounds {
+        let base = produced(&producer, plan.batch_connections, plan.time).await;
+        let ours = answered(gateway, &batch, plan.batch_connections, plan.time).await;
+        assert_eq!(ours.failed, 0, "an answer was not 200");
+        let rate = ours.rate * BATCH as f64;
+        println!("  bare produce {base:>8.0}/s   gateway {rate:>8.0}/s   ratio {:.2}", rate / base);
+        ratios.push(rate / base);
+    }
+    println!("  median ratio {:.2}", median(ratios));
+    stop.cancel();
+    broker.shutdown().await;
+}
+
+fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values[values.len() / 2]
+}
+
+async fn start_gateway(cluster: &Cluster, stop: &CancellationToken) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let config = Config::new(cluster.clone());
+    tokio::spawn(serve(listener, config, Hooks::default(), stop.clone()));
+    address
+}
+
+/// The baseline: parses the same body, and answers at once.
+async fn start_bare() -> SocketAddr {
+    async fn react(Json(tap): Json<Tap>) -> Json<Answer> {
+        std::hint::black_box(&tap);
+        Json(Answer { id: "0199c7a5-8c3e-7000-8000-000000000000", partition: 0, offset: 1 })
+    }
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let router: Router = Router::new().route("/v1/rooms/{room}/reactions", post(react));
+    tokio::spawn(async move { axum::serve(listener, router).await });
+    address
+}
+
+fn request(path: &str, kind: &str, body: &str) -> Vec<u8> {
+    format!(
+        "POST {path} HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-type: {kind}\r\ncontent-length: {}\r\n\r\n{body}",
+        body.len()
+    )
+    .into_bytes()
+}
+
+struct Rate {
+    rate: f64,
+    failed: u64,
+}
+
+/// Sends the requests in turn over each connection, one after the answer to the other, and counts.
+async fn answered(address: SocketAddr, requests: &[Vec<u8>], connections: usize, time: Duration) -> Rate {
+    let (done, failed) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicU64::new(0)));
+    let started = Instant::now();
+    let clients: Vec<_> = (0..connections)
+        .map(|client| {
+            let (requests, done, failed) = (requests.to_vec(), Arc::clone(&done), Arc::clone(&failed));
+            tokio::spawn(async move {
+                let mut stream = TcpStream::connect(address).await.unwrap();
+                stream.set_nodelay(true).unwrap();
+                let mut buffer = vec![0; 16 * 1024];
+                for request in requests.iter().cycle().skip(client) {
+                    if started.elapsed() >= time {
+                        return;
+                    }
+                    stream.write_all(request).await.unwrap();
+                    let is_ok = read_answer(&mut stream, &mut buffer).await;
+                    done.fetch_add(1, Ordering::Relaxed);
+                    failed.fetch_add(u64::from(!is_ok), Ordering::Relaxed);
+                }
+            })
+        })
+        .collect();
+    for client in clients {
+        client.await.unwrap();
+    }
+    let rate = done.load(Ordering::Relaxed) as f64 / started.elapsed().as_secs_f64();
+    Rate { rate, failed: failed.load(Ordering::Relaxed) }
+}
+
+/// Reads one answer to its end; true if it is a 200 that took everything.
+async fn read_answer(stream: &mut TcpStream, buffer: &mut [u8]) -> bool {
+    let mut filled = 0;
+    loop {
+        let count = stream.read(&mut buffer[filled..]).await.unwrap();
+        assert!(count > 0, "the server hung up");
+        filled += count;
+        let text = &buffer[..filled];
+        let Some(end) = text.windows(4).position(|four| four == b"\r\n\r\n") else { continue };
+        let head = std::str::from_utf8(&text[..end]).unwrap();
+        let length = head.lines().find_map(|line| line.strip_prefix("content-length: ")).unwrap();
+        if filled == end + 4 + length.parse::<usize>().unwrap() {
+            let body = &text[end + 4..];
+            let is_whole = !body.starts_with(b"{\"accepted\"") || body.starts_with(b"{\"accepted\":100,");
+            return head.starts_with("HTTP/1.1 200") && is_whole;
+        }
+    }
+}
+
+/// Bare produce: the records as the gateway would write them, by the producer that it uses.
+async fn produced(producer: &Producer, tasks: usize, time: Duration) -> f64 {
+    let records: Vec<_> = (0..BATCH)
+        .map(|item| {
+            let room = format!("room-{}", item % ROOMS);
+            let event = format!(
+                "{{\"id\":\"0199c7a5-8c3e-7000-8000-000000000000\",\"room\":\"{room}\",\"emoji\":\"🔥\",\"count\":3,\
+                 \"user\":\"u1234567\",\"ts\":1795426840542}}"
+            );
+            (Some(room.into_bytes()), event.into_bytes())
+        })
+        .collect();
+    let done = Arc::new(AtomicU64::new(0));
+    let started = Instant::now();
+    let tasks: Vec<_> = (0..tasks)
+        .map(|_| {
+            let (producer, records, done) = (producer.clone(), records.clone(), Arc::clone(&done));
+            tokio::spawn(async move {
+                while started.elapsed() < time {
+                    let answers = producer.send_all(records.clone()).await;
+                    assert!(answers.iter().all(Result::is_ok));
+                    done.fetch_add(answers.len() as u64, Ordering::Relaxed);
+                }
+            })
+        })
+        .collect();
+    for task in tasks {
+        task.await.unwrap();
+    }
+    done.load(Ordering::Relaxed) as f64 / started.elapsed().as_secs_f64()
+}
