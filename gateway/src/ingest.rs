@@ -16,6 +16,7 @@ use serde_json::error::Category;
 use uuid::Uuid;
 
 use crate::App;
+use crate::access::{Action, Caller, Denied, Grant};
 use crate::config::Config;
 use crate::problem::Problem;
 use crate::room::Room;
@@ -31,6 +32,17 @@ pub(crate) struct Tap<'a> {
     #[serde(borrow)]
     id: Option<Cow<'a, str>>,
     ts: Option<Number>,
+}
+
+impl Tap<'_> {
+    /// Makes the grant's user the reaction's own, where the grant is for one.
+    pub(crate) fn take_user(&mut self, grant: &Grant) -> Result<(), Denied> {
+        if let Some(user) = grant.user() {
+            grant.user_of(self.user.as_deref())?;
+            self.user = Some(Cow::Owned(user.to_owned()));
+        }
+        Ok(())
+    }
 }
 
 /// A reaction that may be stored.
@@ -53,10 +65,12 @@ pub(crate) struct Accepted {
 /// `POST /v1/rooms/{room}/reactions`.
 pub(crate) async fn post(
     State(app): State<Arc<App>>,
+    caller: Caller,
     room: Room,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Json<Accepted>, Problem> {
+    caller.may(Action::React, &room)?;
     if !is_json(&headers) {
         return Err(Problem::unsupported_media_type());
     }
@@ -67,7 +81,8 @@ pub(crate) async fn post(
         Ok(Err(error)) => return Err(Problem::bad_request(error.to_string())),
         Err(_) => return Err(Problem::body_timeout(patience)),
     };
-    let tap: Tap<'_> = serde_json::from_slice(&body).map_err(|error| unreadable(&error))?;
+    let mut tap: Tap<'_> = serde_json::from_slice(&body).map_err(|error| unreadable(&error))?;
+    tap.take_user(&caller.grant)?;
     let checked = check(&app.config, &room, &tap)?;
     store(&app, &room, checked).await.map(Json)
 }

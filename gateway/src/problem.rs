@@ -8,6 +8,8 @@ use axum::response::{IntoResponse, Response};
 use ovation_client::ProduceError;
 use serde::Serialize;
 
+use crate::access::Denied;
+
 /// What stands before a problem's name in `type`.
 const TYPE_PREFIX: &str = "urn:ovation:problem:";
 
@@ -28,6 +30,8 @@ pub(crate) struct Problem {
     /// Id of the reaction, where the client may send it again under the same id.
     id: Option<String>,
     retry_after: Option<Duration>,
+    /// What `WWW-Authenticate` says.
+    challenge: Option<&'static str>,
 }
 
 impl Problem {
@@ -39,6 +43,7 @@ impl Problem {
             detail: detail.into(),
             id: None,
             retry_after: None,
+            challenge: None,
         }
     }
 
@@ -88,6 +93,7 @@ impl Problem {
             detail: detail.into(),
             id: None,
             retry_after: None,
+            challenge: None,
         }
     }
 
@@ -182,6 +188,39 @@ impl Problem {
         // Strings and a number always serialise.
         serde_json::to_string(&body).unwrap_or_default()
     }
+
+    /// The page that sends the request is not one of those that may.
+    pub(crate) fn origin_not_allowed(origin: &str) -> Self {
+        let detail = format!(
+            "pages of {origin} may not use this gateway; name those that may with --origins, such as --origins {origin}"
+        );
+        Self::new(StatusCode::FORBIDDEN, "origin-not-allowed", "The page may not use this gateway", detail)
+    }
+
+    /// The request is for another host.
+    pub(crate) fn misdirected_request() -> Self {
+        let detail = "this gateway is open to its own machine only, and answers to localhost and addresses; name other hosts \
+            with --origins, give it --keys, or open it with --open";
+        Self::new(
+            StatusCode::MISDIRECTED_REQUEST,
+            "misdirected-request",
+            "Not a name of this gateway",
+            detail,
+        )
+    }
+}
+
+impl From<Denied> for Problem {
+    fn from(denied: Denied) -> Self {
+        let (status, name, title) = match &denied {
+            Denied::OtherUser => (StatusCode::FORBIDDEN, "wrong-user", "The token is for another user"),
+            denied if denied.is_unauthorized() => {
+                (StatusCode::UNAUTHORIZED, "unauthorized", "A good token is needed")
+            }
+            _ => (StatusCode::FORBIDDEN, "forbidden", "The token does not cover this"),
+        };
+        Self { challenge: denied.challenge(), ..Self::new(status, name, title, denied.to_string()) }
+    }
 }
 
 impl IntoResponse for Problem {
@@ -192,6 +231,9 @@ impl IntoResponse for Problem {
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
         if let Some(time) = self.retry_after {
             headers.insert(header::RETRY_AFTER, HeaderValue::from(time.as_secs().max(1)));
+        }
+        if let Some(challenge) = self.challenge {
+            headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static(challenge));
         }
         if self.status == StatusCode::UPGRADE_REQUIRED {
             headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
