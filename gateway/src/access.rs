@@ -221,4 +221,6 @@ pub(crate) fn now_ms() -> i64 {
 }
 
 #[cfg(test)]
+mod router_tests;
+#[cfg(test)]
 mod tests;
