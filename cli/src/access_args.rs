@@ -73,8 +73,8 @@ impl AccessArgs {
             audience: self.token_audience.clone(),
             ..AccessConfig::default()
         };
-        let mut network = Network::default();
-        network.trusted_proxies = each("--trusted-proxies", &self.trusted_proxies, Network::parse)?;
+        let trusted_proxies = each("--trusted-proxies", &self.trusted_proxies, Network::parse)?;
+        let network = Network { trusted_proxies, ..Network::default() };
         Ok(Entry { access, network })
     }
 }

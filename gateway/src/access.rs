@@ -28,7 +28,7 @@ pub(crate) use self::bearer::{PROTOCOL, token_in_upgrade};
 pub(crate) use self::browser::{check_origin, cors_layer};
 pub(crate) use self::caller::Caller;
 use self::claims::Expected;
-pub(crate) use self::denied::Denied;
+pub(crate) use self::denied::{Challenge, Denied};
 pub use self::grant::Action;
 pub(crate) use self::grant::Grant;
 use self::keys::{Keys, Stamp};
@@ -199,7 +199,7 @@ impl Access {
         match KeysFile::read(&keyring.path) {
             Ok(file) => {
                 let keys = file.keys();
-                tracing::warn!(file = %keyring.path.display(), keys = keys.len(), "keys read again: the file has changed");
+                tracing::info!(file = %keyring.path.display(), keys = keys.len(), "keys read again: the file has changed");
                 *keyring.set.write().unwrap_or_else(PoisonError::into_inner) = KeySet::new(keys);
             }
             Err(error) => tracing::error!(%error, "keys not read again; those from before stay"),

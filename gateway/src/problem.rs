@@ -8,7 +8,7 @@ use axum::response::{IntoResponse, Response};
 use ovation_client::ProduceError;
 use serde::Serialize;
 
-use crate::access::Denied;
+use crate::access::{Challenge, Denied};
 
 /// What stands before a problem's name in `type`.
 const TYPE_PREFIX: &str = "urn:ovation:problem:";
@@ -31,7 +31,7 @@ pub(crate) struct Problem {
     id: Option<String>,
     retry_after: Option<Duration>,
     /// What `WWW-Authenticate` says.
-    challenge: Option<&'static str>,
+    challenge: Option<Challenge>,
 }
 
 impl Problem {
@@ -233,7 +233,7 @@ impl IntoResponse for Problem {
             headers.insert(header::RETRY_AFTER, HeaderValue::from(time.as_secs().max(1)));
         }
         if let Some(challenge) = self.challenge {
-            headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static(challenge));
+            headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static(challenge.header()));
         }
         if self.status == StatusCode::UPGRADE_REQUIRED {
             headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));

@@ -69,23 +69,16 @@ fn rooms_text(covered: &str) -> String {
 }
 
 impl Denied {
-    /// What `WWW-Authenticate` says (RFC 6750); none where another token would not help because this one is good.
-    pub(crate) fn challenge(&self) -> Option<&'static str> {
+    /// What `WWW-Authenticate` says; none where no token is what is wrong.
+    pub(crate) fn challenge(&self) -> Option<Challenge> {
         Some(match self {
-            Self::NoToken | Self::TokenTimeout => "Bearer",
-            Self::TooLong | Self::Malformed(_) => {
-                r#"Bearer error="invalid_token", error_description="the token cannot be used""#
-            }
-            Self::UnknownKey | Self::BadSignature => {
-                r#"Bearer error="invalid_token", error_description="the signature is not from a known key""#
-            }
-            Self::Expired => r#"Bearer error="invalid_token", error_description="the token has expired""#,
-            Self::NotYetValid => {
-                r#"Bearer error="invalid_token", error_description="the token is not valid yet""#
-            }
-            Self::WrongIssuer => r#"Bearer error="invalid_token", error_description="wrong issuer""#,
-            Self::WrongAudience => r#"Bearer error="invalid_token", error_description="wrong audience""#,
-            Self::Room { .. } | Self::Action { .. } => r#"Bearer error="insufficient_scope""#,
+            Self::NoToken | Self::TokenTimeout => Challenge::Token,
+            Self::TooLong | Self::Malformed(_) => Challenge::Unusable,
+            Self::UnknownKey | Self::BadSignature => Challenge::Signature,
+            Self::Expired => Challenge::Expired,
+            Self::NotYetValid => Challenge::NotYetValid,
+            Self::WrongIssuer | Self::WrongAudience => Challenge::Elsewhere,
+            Self::Room { .. } | Self::Action { .. } => Challenge::Scope,
             Self::OtherUser => return None,
         })
     }
@@ -93,5 +86,45 @@ impl Denied {
     /// Whether it is for want of a good token, and not because a good one does not cover the request.
     pub(crate) fn is_unauthorized(&self) -> bool {
         !matches!(self, Self::Room { .. } | Self::Action { .. } | Self::OtherUser)
+    }
+}
+
+/// What a client is asked for (RFC 6750, 3).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Challenge {
+    /// Any token.
+    Token,
+    /// One that can be read.
+    Unusable,
+    /// One that is signed with a known key.
+    Signature,
+    /// One that has not expired.
+    Expired,
+    /// One that is valid already.
+    NotYetValid,
+    /// One for this gateway.
+    Elsewhere,
+    /// One that allows more.
+    Scope,
+}
+
+impl Challenge {
+    /// The value of `WWW-Authenticate`.
+    pub(crate) fn header(self) -> &'static str {
+        match self {
+            Self::Token => "Bearer",
+            Self::Unusable => r#"Bearer error="invalid_token", error_description="the token cannot be used""#,
+            Self::Signature => {
+                r#"Bearer error="invalid_token", error_description="the signature is not from a known key""#
+            }
+            Self::Expired => r#"Bearer error="invalid_token", error_description="the token has expired""#,
+            Self::NotYetValid => {
+                r#"Bearer error="invalid_token", error_description="the token is not valid yet""#
+            }
+            Self::Elsewhere => {
+                r#"Bearer error="invalid_token", error_description="wrong issuer or audience""#
+            }
+            Self::Scope => r#"Bearer error="insufficient_scope""#,
+        }
     }
 }
