@@ -7,10 +7,12 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand};
 use ovation_topology::{Partitions, ResetFrom};
 
+use crate::access_args::AccessArgs;
 use crate::ingest_args::IngestArgs;
 use crate::reset::place;
 use crate::say::LogFormat;
 use crate::testing::TestArgs;
+use crate::token::TokenArgs;
 use crate::topology::{DescribeArgs, FileArgs, PlanArgs, ValidateArgs};
 
 const AFTER: &str = "\
@@ -59,6 +61,10 @@ pub(crate) enum Command {
     /// twice. Works beside a running engine, and changes nothing. Exit codes: 0 no difference, 1 a difference, 2 it
     /// cannot be checked.
     Audit(AuditArgs),
+    /// Make a token for a gateway with --keys, or new keys.
+    ///
+    /// Prints the token: curl -H "authorization: Bearer $(ovation token --keys keys.json --room lobby)" …
+    Token(TokenArgs),
     /// Work with a topology file.
     Topology {
         #[command(subcommand)]
@@ -109,6 +115,9 @@ pub(crate) struct HttpArgs {
 
     #[command(flatten)]
     pub(crate) ingest: IngestArgs,
+
+    #[command(flatten)]
+    pub(crate) access: AccessArgs,
 }
 
 #[derive(Debug, Args)]
@@ -255,7 +264,7 @@ pub(crate) struct AuditArgs {
     pub(crate) json: bool,
 }
 
-/// `250ms`, `5s`, `2m`.
+/// `250ms`, `5s`, `2m`, `1h`.
 pub(crate) fn duration(text: &str) -> Result<Duration, String> {
     let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
     let (number, unit) = text.split_at(digits);
@@ -264,7 +273,8 @@ pub(crate) fn duration(text: &str) -> Result<Duration, String> {
         "ms" => Ok(Duration::from_millis(number.into())),
         "s" => Ok(Duration::from_secs(number.into())),
         "m" => Ok(Duration::from_secs(u64::from(number) * 60)),
-        _ => Err("expected one of the units ms, s, m, as in 5s".to_owned()),
+        "h" => Ok(Duration::from_secs(u64::from(number) * 3_600)),
+        _ => Err("expected one of the units ms, s, m, h, as in 5s".to_owned()),
     }
 }
 
@@ -282,6 +292,7 @@ mod tests {
     fn durations_need_a_unit() {
         assert_eq!(duration("250ms"), Ok(Duration::from_millis(250)));
         assert_eq!(duration("2m"), Ok(Duration::from_secs(120)));
+        assert_eq!(duration("2h"), Ok(Duration::from_secs(7_200)));
         assert!(duration("5").is_err());
         assert!(duration("s").is_err());
         assert!(duration("99999999999s").is_err());

@@ -1,6 +1,7 @@
 //! The binary `ovation`: reads its configuration, builds the parts, wires them, and drains them at the end.
 #![forbid(unsafe_code)]
 
+mod access_args;
 mod args;
 mod audit;
 mod config_file;
@@ -16,6 +17,7 @@ mod run;
 mod say;
 mod signals;
 mod testing;
+mod token;
 mod topology;
 mod watch;
 
@@ -41,6 +43,7 @@ fn main() -> ExitCode {
             Command::Gateway(args) => run::gateway(args).await,
             Command::Engine(args) => run::engine(args).await,
             Command::Audit(args) => audit::audit(args).await,
+            Command::Token(args) => token::token(args),
             Command::Topology { command } => run::topology(command).await,
         }
     });

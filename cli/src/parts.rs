@@ -11,6 +11,7 @@ use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
+use crate::access_args::Entry;
 use crate::args::{EmbeddedArgs, HttpArgs};
 use crate::failure::Failure;
 use crate::modules::Builtin;
@@ -87,6 +88,7 @@ pub(crate) fn health(listener: TcpListener, cluster: Cluster, hooks: Hooks, stop
 /// Starts the gateway between the first stage's source and its sink.
 pub(crate) fn gateway(
     args: &HttpArgs,
+    entry: Entry,
     listener: TcpListener,
     cluster: Cluster,
     topology: &Topology,
@@ -102,6 +104,8 @@ pub(crate) fn gateway(
         aggregates_topic: stage.sink.clone(),
         drain: args.drain,
         ingest: args.ingest.ingest(topology, stage)?,
+        access: entry.access,
+        network: entry.network,
         ..Config::new(cluster)
     };
     Ok(tokio::spawn(ovation_gateway::serve(listener, config, hooks, stop)))

@@ -22,6 +22,7 @@ const ENGINE_DRAIN: Duration = Duration::from_secs(5);
 
 /// `ovation run`.
 pub(crate) async fn run(args: RunArgs) -> Result<(), Failure> {
+    let entry = args.http.access.entry(args.http.http)?;
     let (topology, watch) = watch::open(&args.topology.topology)?;
     let listener = parts::listener(&args.http).await?;
     let address = listener.local_addr().map_err(|error| Failure::part("the gateway", &error))?;
@@ -45,7 +46,8 @@ pub(crate) async fn run(args: RunArgs) -> Result<(), Failure> {
     let engine =
         Arc::new(parts::engine(cluster.clone(), &topology, &EngineOptions::default(), engine_stop.clone())?);
     let hooks = engine_hooks(&engine);
-    let mut gateway = parts::gateway(&args.http, listener, cluster.clone(), &topology, hooks, stop.clone())?;
+    let mut gateway =
+        parts::gateway(&args.http, entry, listener, cluster.clone(), &topology, hooks, stop.clone())?;
 
     wait_ready(&engine, &stop).await;
     say::line(format_args!("page      http://{address}/"));
@@ -80,6 +82,7 @@ pub(crate) async fn broker(args: BrokerArgs) -> Result<(), Failure> {
 
 /// `ovation gateway`.
 pub(crate) async fn gateway(args: GatewayArgs) -> Result<(), Failure> {
+    let entry = args.http.access.entry(args.http.http)?;
     let topology = parts::topology(&args.topology.topology)?;
     let listener = parts::listener(&args.http).await?;
     let address = listener.local_addr().map_err(|error| Failure::part("the gateway", &error))?;
@@ -88,7 +91,8 @@ pub(crate) async fn gateway(args: GatewayArgs) -> Result<(), Failure> {
     parts::reachable(&cluster).await?;
     say_broker(None, &cluster);
     let hooks = Hooks { metrics: Arc::new(|registry| metrics::register(registry, &[])), ..Hooks::default() };
-    let gateway: JoinHandle<_> = parts::gateway(&args.http, listener, cluster, &topology, hooks, stop)?;
+    let gateway: JoinHandle<_> =
+        parts::gateway(&args.http, entry, listener, cluster, &topology, hooks, stop)?;
     say::line(format_args!("page      http://{address}/"));
     say::line("ready     Ctrl-C stops");
     gateway_outcome(gateway.await)

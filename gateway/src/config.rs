@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use ovation_client::Cluster;
 
+use crate::access::AccessConfig;
 use crate::ingest::Ingest;
 use crate::network::Network;
 
@@ -19,6 +20,8 @@ pub struct Config {
 
     /// Proxies that are believed, and addresses without limits.
     pub network: Network,
+    /// Who may use the gateway, and from which pages.
+    pub access: AccessConfig,
 
     /// How reactions are taken in.
     pub ingest: Ingest,
@@ -75,6 +78,7 @@ impl Config {
             aggregates_topic: "emoji-aggregates".into(),
             network: Network::default(),
             ingest: Ingest::default(),
+            access: AccessConfig::default(),
             header_timeout: Duration::from_secs(30),
             header_bytes_max: 16 * 1024,
             headers_max: 64,

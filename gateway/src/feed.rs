@@ -1,10 +1,14 @@
 //! The feed: a WebSocket, both ways. Updates out, reactions in.
 
+mod entrance;
+
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use axum::extract::ws::rejection::WebSocketUpgradeRejection;
 use axum::extract::ws::{CloseFrame, Message, Utf8Bytes, WebSocket, WebSocketUpgrade, close_code};
 use axum::extract::{Query, State};
+use axum::http::HeaderMap;
 use axum::response::Response;
 use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;
@@ -17,7 +21,9 @@ use tokio::sync::broadcast::error::{RecvError, TryRecvError};
 use tokio::time::{Instant, MissedTickBehavior};
 use tokio_util::task::task_tracker::TaskTrackerToken;
 
+use self::entrance::{Pass, UNAUTHORIZED};
 use crate::App;
+use crate::access::{Action, Address, Grant, PROTOCOL};
 use crate::cursor::Cursor;
 use crate::hub::{Update, Watch};
 use crate::ingest::{self, Taken};
@@ -53,7 +59,9 @@ pub(crate) struct Begin {
 )]
 pub(crate) async fn get(
     State(app): State<Arc<App>>,
+    Address(address): Address,
     room: Room,
+    headers: HeaderMap,
     begin: Result<Query<Begin>, axum::extract::rejection::QueryRejection>,
     upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
 ) -> Result<Response, Problem> {
@@ -61,13 +69,18 @@ pub(crate) async fn get(
     let upgrade = upgrade.map_err(|error| Problem::no_websocket(error.status(), error.body_text()))?;
     let place = Arc::clone(&app.seats).try_acquire_owned().map_err(|_| Problem::too_many_clients())?;
     let cursor = begin.after.as_deref().and_then(Cursor::decode);
-    let limit = app.config.message_limit;
+    let shown = entrance::shown(&app, &headers);
+    let limit = entrance::message_bytes_max(&app);
     // Held from here on, so that the drain waits also for a feed that is just being upgraded.
     let task = app.tasks.token();
-    Ok(upgrade.max_message_size(limit).max_frame_size(limit).on_upgrade(async move |socket| {
+    let upgrade = upgrade.protocols([PROTOCOL]).max_message_size(limit).max_frame_size(limit);
+    Ok(upgrade.on_upgrade(async move |mut socket| {
         let cut = app.cut.clone();
-        let client = Client::new(app, room, socket, cursor, place, task);
-        cut.run_until_cancelled(client.run()).await;
+        let visit = async move {
+            let Some(grant) = entrance::admit(&app, &room, &mut socket, shown).await else { return };
+            Client::new(app, room, socket, Pass::new(grant, address), cursor, place, task).run().await;
+        };
+        cut.run_until_cancelled(visit).await;
     }))
 }
 
@@ -76,8 +89,18 @@ pub(crate) async fn get(
 struct Incoming<'a> {
     r#type: String,
     r#ref: Option<String>,
+    #[serde(borrow)]
+    token: Option<Cow<'a, str>>,
     #[serde(borrow, flatten)]
     reaction: Draft<'a>,
+}
+
+/// What a client asks for.
+enum Asked {
+    /// A reaction, on its way; what comes of it is the answer.
+    Reaction(BoxFuture<'static, String>),
+    /// To go on with another token.
+    Renewal { token: Option<String>, reference: Option<String> },
 }
 
 /// The client is gone, or is closed: nothing more to send.
@@ -88,6 +111,7 @@ struct Client {
     app: Arc<App>,
     room: Arc<Room>,
     socket: WebSocket,
+    pass: Pass,
     watch: Watch,
     /// Answers to its reactions, as the broker acknowledges them.
     answers: FuturesUnordered<BoxFuture<'static, String>>,
@@ -102,6 +126,7 @@ impl Client {
         app: Arc<App>,
         room: Room,
         socket: WebSocket,
+        pass: Pass,
         cursor: Option<Cursor>,
         place: OwnedSemaphorePermit,
         task: TaskTrackerToken,
@@ -111,6 +136,7 @@ impl Client {
             app,
             room: Arc::new(room),
             socket,
+            pass,
             watch,
             answers: FuturesUnordered::new(),
             heard: Instant::now(),
@@ -132,7 +158,10 @@ impl Client {
         loop {
             let may_read = self.answers.len() < app.config.client_in_flight_max;
             tokio::select! {
-                () = app.shutdown.cancelled() => return Err(self.end().await),
+                () = app.shutdown.cancelled() => {
+                    return Err(self.end(close_code::RESTART, "reconnect elsewhere").await);
+                }
+                () = self.pass.over() => return Err(self.end(UNAUTHORIZED, "token expired").await),
                 update = self.watch.updates.recv() => match update {
                     Ok(update) => self.send_updates(update).await?,
                     Err(RecvError::Lagged(count)) => self.skip(count).await?,
@@ -209,10 +238,13 @@ impl Client {
     async fn hear(&mut self, message: Message) -> Result<(), Gone> {
         self.heard = Instant::now();
         let problem = match message {
-            Message::Text(text) => match self.react(&text) {
-                Ok(answer) => {
+            Message::Text(text) => match self.read(&text) {
+                Ok(Asked::Reaction(answer)) => {
                     self.answers.push(answer);
                     return Ok(());
+                }
+                Ok(Asked::Renewal { token, reference }) => {
+                    return self.renew(token.as_deref(), reference.as_deref()).await;
                 }
                 Err(answer) => answer,
             },
@@ -227,44 +259,71 @@ impl Client {
         self.send(Message::Text(problem.into())).await
     }
 
-    /// Reads a `react` message and sends the reaction on its way; the error is an answer, too.
-    fn react(&self, text: &str) -> Result<BoxFuture<'static, String>, String> {
+    /// Reads a message, and sends a reaction on its way; the error is an answer, too.
+    fn read(&self, text: &str) -> Result<Asked, String> {
         let config = &self.app.config.ingest;
-        let incoming: Incoming<'_> = ingest::read_json(text.as_bytes(), config.json_depth_max)
+        let mut incoming: Incoming<'_> = ingest::read_json(text.as_bytes(), config.json_depth_max)
             .map_err(|problem| error(None, &problem))?;
         let reference = incoming.r#ref;
         if reference.as_ref().is_some_and(|reference| reference.len() > REF_BYTES_MAX) {
             return Err(error(None, &Problem::ref_too_long(REF_BYTES_MAX)));
         }
-        if incoming.r#type != "react" {
-            return Err(error(reference.as_deref(), &Problem::unknown_message("`react`")));
+        match incoming.r#type.as_str() {
+            "auth" => {
+                return Ok(Asked::Renewal { token: incoming.token.map(Cow::into_owned), reference });
+            }
+            // Larger ones are read only because a token may be one.
+            "react" if text.len() > self.app.config.message_limit => {
+                return Err(error(reference.as_deref(), &Problem::too_large(self.app.config.message_limit)));
+            }
+            "react" => {}
+            _ => {
+                let known = "`react`, and `auth` with a token";
+                return Err(error(reference.as_deref(), &Problem::unknown_message(known)));
+            }
         }
         let draft = Draft { room: Some(self.room.as_str().into()), ..incoming.reaction };
-        let checked = ingest::check(config, draft, None);
+        let checked = self.app.admit(self.pass.sender(), draft, None);
         let app = Arc::clone(&self.app);
-        Ok(Box::pin(async move {
+        Ok(Asked::Reaction(Box::pin(async move {
             match app.take(Way::Feed, checked).await {
-                Ok(taken) => ack(reference.as_deref(), &taken),
+                Ok(taken) => ack(reference.as_deref(), Some(&taken)),
                 Err(problem) => error(reference.as_deref(), &problem),
             }
-        }))
+        })))
+    }
+
+    /// Goes on with another token, before or after what the old one would have allowed.
+    async fn renew(&mut self, token: Option<&str>, reference: Option<&str>) -> Result<(), Gone> {
+        let watching = |grant: Arc<Grant>| grant.may(Action::Watch, self.room.as_str()).map(|()| grant);
+        match self.app.access.grant_of(token).and_then(watching) {
+            Ok(grant) => {
+                self.pass = self.pass.renewed(grant);
+                // Without a `ref` nobody waits for an answer.
+                match reference {
+                    Some(reference) => self.send(Message::Text(ack(Some(reference), None).into())).await,
+                    None => Ok(()),
+                }
+            }
+            Err(denied) => {
+                entrance::refuse(&self.app, &mut self.socket, reference, denied).await;
+                Err(Gone)
+            }
+        }
     }
 
     async fn send(&mut self, message: Message) -> Result<(), Gone> {
-        match tokio::time::timeout(self.app.config.write_timeout, self.socket.send(message)).await {
-            Ok(Ok(())) => Ok(()),
-            Ok(Err(_)) | Err(_) => Err(Gone),
-        }
+        send(&self.app, &mut self.socket, message).await
     }
 
-    /// Answers what is on its way, then sends the client to another gateway.
-    async fn end(&mut self) -> Gone {
+    /// Answers what is on its way, then closes.
+    async fn end(&mut self, code: u16, reason: &'static str) -> Gone {
         while let Some(answer) = self.answers.next().await {
             if let Err(gone) = self.send(Message::Text(answer.into())).await {
                 return gone;
             }
         }
-        self.close(close_code::RESTART, "reconnect elsewhere").await
+        self.close(code, reason).await
     }
 
     /// The client broke the protocol or the limit, or its connection broke.
@@ -283,30 +342,49 @@ impl Client {
     }
 
     async fn close(&mut self, code: u16, reason: &'static str) -> Gone {
-        let frame = CloseFrame { code, reason: Utf8Bytes::from_static(reason) };
-        if self.send(Message::Close(Some(frame))).await.is_ok() {
-            // A client that answers gets a clean end; one that does not is not waited for beyond the timeout.
-            let answer = async { while let Some(Ok(_)) = self.socket.recv().await {} };
-            let _ = tokio::time::timeout(CLOSE_WAIT, answer).await;
-        }
+        close(&self.app, &mut self.socket, code, reason).await;
         Gone
+    }
+}
+
+/// Sends a message to a client that takes it in time.
+async fn send(app: &App, socket: &mut WebSocket, message: Message) -> Result<(), Gone> {
+    match tokio::time::timeout(app.config.write_timeout, socket.send(message)).await {
+        Ok(Ok(())) => Ok(()),
+        Ok(Err(_)) | Err(_) => Err(Gone),
+    }
+}
+
+/// Closes a socket, with the reason.
+async fn close(app: &App, socket: &mut WebSocket, code: u16, reason: &'static str) {
+    let frame = CloseFrame { code, reason: Utf8Bytes::from_static(reason) };
+    if send(app, socket, Message::Close(Some(frame))).await.is_ok() {
+        // A client that answers gets a clean end; one that does not is not waited for beyond the timeout.
+        let answer = async { while let Some(Ok(_)) = socket.recv().await {} };
+        let _ = tokio::time::timeout(CLOSE_WAIT, answer).await;
     }
 }
 
 /// How long a closed client may take to say goodbye.
 const CLOSE_WAIT: std::time::Duration = std::time::Duration::from_secs(1);
 
-fn ack(reference: Option<&str>, taken: &Taken) -> String {
+fn ack(reference: Option<&str>, taken: Option<&Taken>) -> String {
     #[derive(Serialize)]
     struct Ack<'a> {
         r#type: &'static str,
         #[serde(skip_serializing_if = "Option::is_none")]
         r#ref: Option<&'a str>,
-        id: &'a str,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        id: Option<&'a str>,
         #[serde(skip_serializing_if = "std::ops::Not::not")]
         duplicate: bool,
     }
-    let ack = Ack { r#type: "ack", r#ref: reference, id: &taken.id, duplicate: taken.is_duplicate };
+    let ack = Ack {
+        r#type: "ack",
+        r#ref: reference,
+        id: taken.map(|taken| &*taken.id),
+        duplicate: taken.is_some_and(|taken| taken.is_duplicate),
+    };
     // Strings always serialise.
     serde_json::to_string(&ack).unwrap_or_default()
 }

@@ -175,13 +175,14 @@ impl Hub {
         snapshot(name, state.rooms.get(name), &state.applied)
     }
 
-    /// Rooms with reactions, last active first, as a JSON array.
-    pub(crate) fn rooms(&self) -> String {
+    /// Rooms with reactions, of those that are `covered`, last active first, as a JSON array.
+    pub(crate) fn rooms(&self, covered: impl Fn(&str) -> bool) -> String {
         let state = self.lock();
         let mut rooms: Vec<_> = state.rooms.iter().filter(|(_, room)| room.last().is_some()).collect();
         rooms.sort_unstable_by_key(|(_, room)| std::cmp::Reverse(room.touched));
+        let listed = rooms.into_iter().filter(|(name, _)| covered(name)).take(ROOMS_LISTED_MAX);
         let mut json = String::from("[");
-        for (index, (name, room)) in rooms.into_iter().take(ROOMS_LISTED_MAX).enumerate() {
+        for (index, (name, room)) in listed.enumerate() {
             let comma = if index == 0 { "" } else { "," };
             let totals = room.last().map_or(NO_TOTALS, |last| last.room_totals());
             let _ = write!(
@@ -313,10 +314,11 @@ mod tests {
         apply(&hub, "b", 2, 0, 1, false);
         let watch = hub.watch("a", None);
         apply(&hub, "c", 3, 0, 1, false);
-        let rooms = json(&hub.rooms());
+        let rooms = json(&hub.rooms(|_| true));
         let names: Vec<_> =
             rooms.as_array().expect("a list").iter().map(|room| room["room"].clone()).collect();
         assert_eq!(names, ["c", "a"], "the room that is watched stays");
+        assert_eq!(json(&hub.rooms(|room| room == "a")).as_array().map(Vec::len), Some(1));
         drop(watch);
         let cursor = Cursor::at(0, Place::new(1, 1));
         assert_eq!(json(&hub.watch("b", Some(&cursor)).first[0])["type"], "snapshot");

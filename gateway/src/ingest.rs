@@ -1,5 +1,6 @@
 //! Ingest: reactions are checked, stored, and answered when the broker has acknowledged them.
 
+mod admit;
 mod body;
 mod check;
 mod combine;
@@ -15,7 +16,8 @@ use ovation_client::Stored;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-pub(crate) use self::check::{Checked, check};
+pub(crate) use self::admit::Sender;
+pub(crate) use self::check::{Checked, check, now_ms};
 pub use self::config::Ingest;
 pub(crate) use self::json::read as read_json;
 pub(crate) use self::many::BatchReject;

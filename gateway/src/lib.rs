@@ -10,6 +10,7 @@
 #![forbid(unsafe_code)]
 
 mod accept;
+mod access;
 mod api;
 mod config;
 mod cursor;
@@ -33,6 +34,11 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::access::Access;
+pub use crate::access::{
+    AccessConfig, Action, KeysError, KeysFile, MintError, OriginError, OriginPattern, SigningKey,
+    TokenClaims, new_keys,
+};
 pub use crate::config::Config;
 pub use crate::health::{Hooks, Part};
 use crate::hub::Hub;
@@ -57,6 +63,8 @@ pub enum Error {
 pub(crate) struct App {
     pub(crate) config: Config,
     pub(crate) hooks: Hooks,
+    /// Who may what.
+    pub(crate) access: Arc<Access>,
     pub(crate) hub: Arc<Hub>,
     /// How far the hub is with reading its topic.
     pub(crate) standing: Arc<Standing>,
@@ -78,6 +86,7 @@ pub(crate) struct App {
 impl App {
     fn new(config: Config, hooks: Hooks, shutdown: CancellationToken) -> Arc<Self> {
         Arc::new(Self {
+            access: Access::new(&config.access),
             hub: Hub::new(&config),
             standing: Arc::default(),
             store: Store::open(&config),
@@ -112,6 +121,7 @@ pub async fn serve(
     tracing::info!(%address, broker = config.cluster.endpoint(), "gateway listens");
     let app = App::new(config, hooks, shutdown);
     let follower = Follower::start(&app.config, Arc::clone(&app.hub), Arc::clone(&app.standing));
+    tokio::spawn(Arc::clone(&app.access).follow_keys(app.shutdown.clone()));
     let router = router::router(Arc::clone(&app));
     server::serve(listener, router, &app.config, &app.tasks, &app.shutdown, &app.cut).await;
     follower.stop().await;

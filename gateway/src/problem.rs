@@ -12,6 +12,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 pub(crate) use self::kinds::{ALL, Kind};
+use crate::access::Denied;
 use crate::ingest::BatchReject;
 
 /// What stands before a problem's name in `type`.
@@ -156,6 +157,20 @@ impl Problem {
         Self::of(kinds::UNKNOWN_MESSAGE, format!("the feed takes messages of type {known}"))
     }
 
+    /// The page of a browser is not one that may.
+    pub(crate) fn origin_not_allowed(origin: &str) -> Self {
+        let detail = format!(
+            "pages of {origin} may not use this gateway; name those that may with --origins, such as --origins {origin}"
+        );
+        Self::of(kinds::ORIGIN_NOT_ALLOWED, detail)
+    }
+
+    /// The request is for another host.
+    pub(crate) fn misdirected_request() -> Self {
+        let detail = "this gateway is open to its own machine only, and answers to localhost and addresses; name other hosts \
+            with --origins, give it --keys, or open it with --open";
+        Self::of(kinds::MISDIRECTED, detail)
+    }
     /// No such path.
     pub(crate) fn not_found() -> Self {
         Self::of(kinds::NOT_FOUND, "there is nothing at this path")
@@ -268,6 +283,23 @@ impl Problem {
         };
         // Strings and numbers always serialise.
         serde_json::to_string(&body).unwrap_or_default()
+    }
+}
+
+impl From<Denied> for Problem {
+    fn from(denied: Denied) -> Self {
+        let kind = match &denied {
+            Denied::OtherUser => kinds::WRONG_USER,
+            denied if denied.is_unauthorized() => kinds::UNAUTHORIZED,
+            _ => kinds::FORBIDDEN,
+        };
+        let problem = Self::of(kind, denied.to_string());
+        match denied.challenge() {
+            Some(challenge) => {
+                problem.header(header::WWW_AUTHENTICATE, HeaderValue::from_static(challenge.header()))
+            }
+            None => problem,
+        }
     }
 }
 

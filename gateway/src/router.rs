@@ -12,6 +12,7 @@ use utoipa::OpenApi as _;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use crate::access::{Action, Caller, check_origin, cors_layer};
 use crate::problem::{Problem, ProblemBody};
 use crate::room::Room;
 use crate::{App, accept, api, feed, health, ingest, observe, page};
@@ -38,6 +39,9 @@ pub(crate) fn router(app: Arc<App>) -> Router {
         .merge(page::router())
         .fallback(async || Problem::not_found())
         .method_not_allowed_fallback(async || Problem::method_not_allowed())
+        .layer(cors_layer(&app.access))
+        // Around CORS: what comes from a page that may not is refused before anything else is done.
+        .layer(from_fn_with_state(Arc::clone(&app.access), check_origin))
         .layer(from_fn_with_state(Arc::clone(&app), observe::observe))
         .with_state(app)
 }
@@ -55,11 +59,12 @@ pub(crate) fn router(app: Arc<App>) -> Router {
         (status = "default", description = "A problem.", body = ProblemBody, content_type = "application/problem+json"),
     ),
 )]
-async fn snapshot(State(app): State<Arc<App>>, room: Room) -> Response {
-    json(app.hub.snapshot(room.as_str()))
+async fn snapshot(State(app): State<Arc<App>>, caller: Caller, room: Room) -> Result<Response, Problem> {
+    caller.may(Action::Watch, &room)?;
+    Ok(json(app.hub.snapshot(room.as_str())))
 }
 
-/// Active rooms, the last active first.
+/// Active rooms, the last active first; of those that the caller may watch.
 #[utoipa::path(
     get,
     path = "/v1/rooms",
@@ -69,8 +74,10 @@ async fn snapshot(State(app): State<Arc<App>>, room: Room) -> Response {
         (status = "default", description = "A problem.", body = ProblemBody, content_type = "application/problem+json"),
     ),
 )]
-async fn rooms(State(app): State<Arc<App>>) -> Response {
-    json(format!(r#"{{"rooms":{}}}"#, app.hub.rooms()))
+async fn rooms(State(app): State<Arc<App>>, caller: Caller) -> Result<Response, Problem> {
+    caller.grant.allows(Action::Watch)?;
+    let rooms = app.hub.rooms(|room| caller.grant.covers(room));
+    Ok(json(format!(r#"{{"rooms":{rooms}}}"#)))
 }
 
 fn json(body: String) -> Response {

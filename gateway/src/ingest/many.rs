@@ -14,8 +14,9 @@ use serde_json::value::RawValue;
 use utoipa::ToSchema;
 
 use super::body::{self, Taken};
-use super::{BatchItem, Checked, Ingest, check, json, key};
+use super::{BatchItem, Checked, Sender, json, key};
 use crate::App;
+use crate::access::{Action, Caller};
 use crate::metrics::Way;
 use crate::problem::{Problem, ProblemBody};
 
@@ -94,9 +95,11 @@ impl BatchReject {
 )]
 pub(crate) async fn post(
     State(app): State<Arc<App>>,
+    caller: Caller,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Json<BatchAnswer>, Problem> {
+    caller.grant.allows(Action::React)?;
     let config = &app.config.ingest;
     let taken = Taken {
         lines: true,
@@ -109,7 +112,7 @@ pub(crate) async fn post(
     let items = items(&body, config.batch_items_max)?;
     let (mut outcomes, mut places, mut reactions) = (Vec::with_capacity(items.len()), Vec::new(), Vec::new());
     for (index, item) in items.into_iter().enumerate() {
-        match checked(config, item, index, key) {
+        match checked(&app, caller.sender(), item, index, key) {
             Ok(reaction) => {
                 places.push((index, reaction.count));
                 reactions.push(reaction);
@@ -144,10 +147,16 @@ pub(crate) async fn post(
     }
 }
 
-fn checked(config: &Ingest, item: &[u8], index: usize, key: Option<&str>) -> Result<Checked, Problem> {
-    let draft: Draft<'_> = json::read(item, config.json_depth_max)?;
+fn checked(
+    app: &App,
+    sender: Sender<'_>,
+    item: &[u8],
+    index: usize,
+    key: Option<&str>,
+) -> Result<Checked, Problem> {
+    let draft: Draft<'_> = json::read(item, app.config.ingest.json_depth_max)?;
     let key = key.filter(|_| draft.id.is_none()).map(|key| format!("{key}.{index}"));
-    check(config, draft, key.as_deref())
+    app.admit(sender, draft, key.as_deref())
 }
 
 /// Splits a batch. Of an array only the whole can be wrong here; each item is read by itself.

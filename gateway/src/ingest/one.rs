@@ -9,8 +9,9 @@ use axum::http::HeaderMap;
 use ovation_reaction::Draft;
 
 use super::body::{self, Taken};
-use super::{ReactionAccepted, ReactionBody, check, json, key};
+use super::{ReactionAccepted, ReactionBody, json, key};
 use crate::App;
+use crate::access::{Action, Caller};
 use crate::metrics::Way;
 use crate::problem::{Problem, ProblemBody};
 use crate::room::Room;
@@ -32,16 +33,19 @@ use crate::room::Room;
 )]
 pub(crate) async fn post(
     State(app): State<Arc<App>>,
+    caller: Caller,
     room: Room,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Json<ReactionAccepted>, Problem> {
+    caller.may(Action::React, &room)?;
     let config = &app.config.ingest;
     let taken =
         Taken { lines: false, bytes_max: config.body_bytes_max, inflated_bytes_max: config.body_bytes_max };
     let key = key::key_in(&headers)?;
     let body = body::read(taken, config, &app.decoders, &headers, body).await?;
-    let checked = json::read(&body, config.json_depth_max)
-        .and_then(|draft: Draft<'_>| check(config, Draft { room: Some(room.as_str().into()), ..draft }, key));
+    let checked = json::read(&body, config.json_depth_max).and_then(|draft: Draft<'_>| {
+        app.admit(caller.sender(), Draft { room: Some(room.as_str().into()), ..draft }, key)
+    });
     app.take(Way::One, checked).await.map(|taken| Json(taken.into()))
 }
