@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use ovation_client::Cluster;
 
+use crate::fair::Fair;
 use crate::network::Network;
 
 /// Configuration of the gateway. Start from [`Config::new`] and change what differs.
@@ -18,6 +19,8 @@ pub struct Config {
 
     /// Proxies that are believed, and addresses without limits.
     pub network: Network,
+    /// How much anybody may send.
+    pub fair: Fair,
 
     /// Largest request body, in bytes. A reaction takes about 150.
     pub body_limit: usize,
@@ -83,6 +86,7 @@ impl Config {
             events_topic: "emoji-events".into(),
             aggregates_topic: "emoji-aggregates".into(),
             network: Network::default(),
+            fair: Fair::default(),
             body_limit: 16 * 1024,
             body_timeout: Duration::from_secs(10),
             header_timeout: Duration::from_secs(30),

@@ -11,6 +11,8 @@
 
 mod config;
 mod cursor;
+#[cfg_attr(not(test), expect(dead_code, reason = "ingest and feed will ask it"))]
+mod fair;
 mod feed;
 mod health;
 mod hub;
@@ -31,6 +33,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 pub use crate::config::Config;
+pub use crate::fair::{Fair, Rate, RateError};
 pub use crate::health::{Hooks, Part};
 use crate::hub::Hub;
 use crate::hub::follow::{Follower, Standing};
