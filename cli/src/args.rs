@@ -7,6 +7,7 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand};
 use ovation_topology::{Partitions, ResetFrom};
 
+use crate::fair_args::FairArgs;
 use crate::reset::place;
 use crate::testing::TestArgs;
 use crate::topology::{DescribeArgs, FileArgs, PlanArgs, ValidateArgs};
@@ -100,6 +101,9 @@ pub(crate) struct HttpArgs {
     /// How long a stop may take before what is left is cut, e.g. 5s.
     #[arg(long, env = "OVATION_DRAIN", value_name = "DURATION", default_value = "5s", value_parser = duration)]
     pub(crate) drain: Duration,
+
+    #[command(flatten)]
+    pub(crate) fair: FairArgs,
 }
 
 #[derive(Debug, Args)]

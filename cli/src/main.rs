@@ -5,6 +5,7 @@ mod args;
 mod audit;
 mod config_file;
 mod failure;
+mod fair_args;
 mod live;
 mod metrics;
 mod modules;

@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::args::{EmbeddedArgs, HttpArgs};
 use crate::failure::Failure;
+use crate::fair_args::FairUse;
 use crate::modules::Builtin;
 
 /// Reads and checks a topology file.
@@ -87,6 +88,7 @@ pub(crate) fn health(listener: TcpListener, cluster: Cluster, hooks: Hooks, stop
 /// Starts the gateway between the first stage's source and its sink.
 pub(crate) fn gateway(
     args: &HttpArgs,
+    fair: FairUse,
     listener: TcpListener,
     cluster: Cluster,
     topology: &Topology,
@@ -97,12 +99,13 @@ pub(crate) fn gateway(
         .stages
         .first()
         .ok_or_else(|| Failure::Invalid("the topology has no stage for the gateway to serve".to_owned()))?;
-    let config = Config {
+    let mut config = Config {
         events_topic: stage.source.clone(),
         aggregates_topic: stage.sink.clone(),
         drain: args.drain,
         ..Config::new(cluster)
     };
+    fair.configure(&mut config);
     Ok(tokio::spawn(ovation_gateway::serve(listener, config, hooks, stop)))
 }
 

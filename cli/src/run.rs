@@ -23,6 +23,7 @@ const ENGINE_DRAIN: Duration = Duration::from_secs(5);
 /// `ovation run`.
 pub(crate) async fn run(args: RunArgs) -> Result<(), Failure> {
     let (topology, watch) = watch::open(&args.topology.topology)?;
+    let fair = args.http.fair.fair_use(&topology)?;
     let listener = parts::listener(&args.http).await?;
     let address = listener.local_addr().map_err(|error| Failure::part("the gateway", &error))?;
     let stop = signals::stop_token()?;
@@ -45,7 +46,8 @@ pub(crate) async fn run(args: RunArgs) -> Result<(), Failure> {
     let engine =
         Arc::new(parts::engine(cluster.clone(), &topology, &EngineOptions::default(), engine_stop.clone())?);
     let hooks = engine_hooks(&engine);
-    let mut gateway = parts::gateway(&args.http, listener, cluster.clone(), &topology, hooks, stop.clone())?;
+    let mut gateway =
+        parts::gateway(&args.http, fair, listener, cluster.clone(), &topology, hooks, stop.clone())?;
 
     wait_ready(&engine, &stop).await;
     say::line(format_args!("page      http://{address}/"));
@@ -81,6 +83,7 @@ pub(crate) async fn broker(args: BrokerArgs) -> Result<(), Failure> {
 /// `ovation gateway`.
 pub(crate) async fn gateway(args: GatewayArgs) -> Result<(), Failure> {
     let topology = parts::topology(&args.topology.topology)?;
+    let fair = args.http.fair.fair_use(&topology)?;
     let listener = parts::listener(&args.http).await?;
     let address = listener.local_addr().map_err(|error| Failure::part("the gateway", &error))?;
     let stop = signals::stop_token()?;
@@ -88,7 +91,7 @@ pub(crate) async fn gateway(args: GatewayArgs) -> Result<(), Failure> {
     parts::reachable(&cluster).await?;
     say_broker(None, &cluster);
     let hooks = Hooks { metrics: Arc::new(|| metrics::text(&[])), ..Hooks::default() };
-    let gateway: JoinHandle<_> = parts::gateway(&args.http, listener, cluster, &topology, hooks, stop)?;
+    let gateway: JoinHandle<_> = parts::gateway(&args.http, fair, listener, cluster, &topology, hooks, stop)?;
     say::line(format_args!("page      http://{address}/"));
     say::line("ready     Ctrl-C stops");
     gateway_outcome(gateway.await)

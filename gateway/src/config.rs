@@ -6,6 +6,7 @@ use ovation_client::Cluster;
 
 use crate::fair::Fair;
 use crate::network::Network;
+use crate::rooms::Rooms;
 
 /// Configuration of the gateway. Start from [`Config::new`] and change what differs.
 #[derive(Debug, Clone)]
@@ -21,6 +22,8 @@ pub struct Config {
     pub network: Network,
     /// How much anybody may send.
     pub fair: Fair,
+    /// What rooms take.
+    pub rooms: Rooms,
 
     /// Largest request body, in bytes. A reaction takes about 150.
     pub body_limit: usize,
@@ -87,6 +90,7 @@ impl Config {
             aggregates_topic: "emoji-aggregates".into(),
             network: Network::default(),
             fair: Fair::default(),
+            rooms: Rooms::default(),
             body_limit: 16 * 1024,
             body_timeout: Duration::from_secs(10),
             header_timeout: Duration::from_secs(30),

@@ -213,13 +213,7 @@ impl<C: Clock + Clone> Buckets<C> {
         Ok(left)
     }
 
-    fn take(
-        &self,
-        limiter: &Limiter<C>,
-        key: u64,
-        cost: NonZeroU32,
-        left: &mut Left,
-    ) -> Result<(), Limited> {
+    fn take(&self, limiter: &Limiter<C>, key: u64, cost: NonZeroU32, left: &mut Left) -> Result<(), Limited> {
         let Limiter { kind, rate, buckets } = limiter;
         left.asked |= kind.bit();
         let limited = |remaining, retry_after| Limited {

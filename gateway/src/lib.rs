@@ -21,6 +21,8 @@ mod network;
 mod page;
 mod problem;
 mod room;
+#[cfg_attr(not(test), expect(dead_code, reason = "ingest, feed and the admin address will ask it"))]
+mod rooms;
 mod router;
 mod server;
 
@@ -38,6 +40,8 @@ pub use crate::health::{Hooks, Part};
 use crate::hub::Hub;
 use crate::hub::follow::{Follower, Standing};
 pub use crate::network::Network;
+use crate::rooms::RoomSettings;
+pub use crate::rooms::{RoomRules, Rooms, RulesError};
 
 /// Why the gateway could not serve.
 #[derive(Debug, thiserror::Error)]
@@ -56,6 +60,8 @@ pub(crate) struct App {
     /// How far the hub is with reading its topic.
     pub(crate) standing: Arc<Standing>,
     pub(crate) producer: Producer,
+    /// What each room takes.
+    pub(crate) rooms: Arc<RoomSettings>,
     /// Places for feed clients.
     pub(crate) seats: Arc<Semaphore>,
     /// Connections and feeds, waited for at the end.
@@ -78,6 +84,7 @@ impl App {
             hub: Hub::new(&config),
             standing: Arc::default(),
             producer: Producer::open(config.cluster.clone(), &config.events_topic, options),
+            rooms: Arc::new(RoomSettings::new(&config.rooms)),
             seats: Arc::new(Semaphore::new(config.clients_max)),
             tasks: TaskTracker::new(),
             cut: CancellationToken::new(),
@@ -106,9 +113,12 @@ pub async fn serve(
     tracing::info!(%address, broker = config.cluster.endpoint(), "gateway listens");
     let app = App::new(config, hooks, shutdown);
     let follower = Follower::start(&app.config, Arc::clone(&app.hub), Arc::clone(&app.standing));
+    let rooms =
+        rooms::follow::Follower::start(app.config.cluster.clone(), &app.config.rooms, Arc::clone(&app.rooms));
     let router = router::router(Arc::clone(&app));
     server::serve(listener, router, &app.config, &app.tasks, &app.shutdown, &app.cut).await;
     follower.stop().await;
+    rooms.stop().await;
     Ok(())
 }
 

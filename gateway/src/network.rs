@@ -36,6 +36,16 @@ impl Default for Network {
 }
 
 impl Network {
+    /// A network as operators write it: `10.0.0.0/8`, or one address.
+    ///
+    /// # Errors
+    ///
+    /// What is expected instead.
+    pub fn parse(text: &str) -> Result<IpNet, String> {
+        let network = text.parse::<IpNet>().or_else(|_| text.parse::<IpAddr>().map(IpNet::from));
+        network.map_err(|_| format!("{text:?} is no network; write 10.0.0.0/8, 2001:db8::/32 or one address"))
+    }
+
     /// Whether `X-Forwarded-For` of this address is believed.
     pub fn is_proxy(&self, address: IpAddr) -> bool {
         contains(&self.trusted_proxies, address)

@@ -3,10 +3,13 @@
 use std::borrow::Cow;
 use std::time::Duration;
 
-use axum::http::{HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use ovation_client::ProduceError;
 use serde::Serialize;
+
+use crate::fair::{Kind, Limited};
+use crate::rooms::Refusal;
 
 /// What stands before a problem's name in `type`.
 const TYPE_PREFIX: &str = "urn:ovation:problem:";
@@ -27,7 +30,10 @@ pub(crate) struct Problem {
     detail: String,
     /// Id of the reaction, where the client may send it again under the same id.
     id: Option<String>,
-    retry_after: Option<Duration>,
+    /// Seconds after which it may be tried again.
+    retry_after: Option<u32>,
+    /// Further headers, boxed because most have none.
+    headers: Option<Box<HeaderMap>>,
 }
 
 impl Problem {
@@ -39,6 +45,7 @@ impl Problem {
             detail: detail.into(),
             id: None,
             retry_after: None,
+            headers: None,
         }
     }
 
@@ -88,6 +95,7 @@ impl Problem {
             detail: detail.into(),
             id: None,
             retry_after: None,
+            headers: None,
         }
     }
 
@@ -147,8 +155,87 @@ impl Problem {
         Self { id: Some(id.into()), ..problem }
     }
 
+    /// More reactions than is fair.
+    #[cfg_attr(not(test), expect(dead_code, reason = "ingest and feed will answer it"))]
+    pub(crate) fn rate_limited(limited: &Limited) -> Self {
+        let which = match limited.which {
+            Kind::User => "this user",
+            Kind::Address => "this address",
+            Kind::Room => "this room",
+        };
+        let (rate, cost) = (limited.rate, limited.cost);
+        let detail = if limited.is_too_much_at_once() {
+            format!(
+                "{cost} reactions at once are more than the {} that {which} may ever send; send fewer at a time",
+                rate.burst()
+            )
+        } else {
+            format!(
+                "{which} has sent what it may ({rate}); {} of {cost} reactions could be taken now",
+                limited.remaining
+            )
+        };
+        let mut headers = HeaderMap::new();
+        limited.write_headers(&mut headers);
+        Self {
+            headers: Some(Box::new(headers)),
+            ..Self::new(StatusCode::TOO_MANY_REQUESTS, "rate-limited", "Too many reactions", detail)
+        }
+        .retry_after(limited.retry_after)
+    }
+
+    /// The room does not take this reaction.
+    #[cfg_attr(not(test), expect(dead_code, reason = "ingest and feed will answer it"))]
+    pub(crate) fn room_refuses(refusal: &Refusal) -> Self {
+        let detail = refusal.to_string();
+        match refusal {
+            Refusal::Closed => {
+                Self::new(StatusCode::CONFLICT, "reactions-closed", "Reactions are closed", detail)
+            }
+            Refusal::NotAllowed { .. } => Self::new(
+                StatusCode::UNPROCESSABLE_ENTITY,
+                "emoji-not-allowed",
+                "The room does not take this emoji",
+                detail,
+            ),
+            Refusal::Unread => Self::rooms_unread(),
+        }
+    }
+
+    /// The rooms' settings have not been read yet.
+    pub(crate) fn rooms_unread() -> Self {
+        let detail = "this gateway has not read the rooms' settings yet; try again";
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "rooms-unread", "The gateway is starting", detail)
+            .retry_after(Duration::from_secs(RETRY_AFTER_SECS))
+    }
+
+    /// Rooms can be set in the file alone.
+    pub(crate) fn rooms_fixed() -> Self {
+        let detail = "rooms are set by the gateway's --rooms file alone, because there is no topic for their settings; add             one such as `emoji-rooms` to the topology, with one partition and no fence, and apply it";
+        Self::new(StatusCode::NOT_IMPLEMENTED, "rooms-fixed", "Rooms cannot be set here", detail)
+    }
+
+    /// As many rooms have settings of their own as may.
+    pub(crate) fn too_many_rooms(limit: usize) -> Self {
+        let detail = format!("{limit} rooms have settings of their own; take some away with DELETE first");
+        Self::new(StatusCode::CONFLICT, "too-many-rooms", "Too many rooms with settings", detail)
+    }
+
+    /// The settings of a room may not have been stored.
+    pub(crate) fn rooms_unwritten(detail: impl Into<String>) -> Self {
+        Self::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "rooms-unwritten",
+            "The settings may not be stored",
+            detail,
+        )
+        .retry_after(Duration::from_secs(RETRY_AFTER_SECS))
+    }
+
+    /// Says when to try again: in whole seconds, rounded up, and one at least.
     fn retry_after(mut self, time: Duration) -> Self {
-        self.retry_after = Some(time);
+        let seconds = time.as_secs() + u64::from(time.subsec_nanos() > 0);
+        self.retry_after = Some(u32::try_from(seconds.max(1)).unwrap_or(u32::MAX));
         self
     }
 
@@ -169,6 +256,9 @@ impl Problem {
             detail: &'a str,
             #[serde(skip_serializing_if = "Option::is_none")]
             id: Option<&'a str>,
+            /// For the feed, whose answers have no headers.
+            #[serde(skip_serializing_if = "Option::is_none")]
+            retry_after: Option<u32>,
         }
 
         let end = self.detail.char_indices().nth(DETAIL_CHARS_MAX).map_or(self.detail.len(), |(end, _)| end);
@@ -178,6 +268,7 @@ impl Problem {
             status: self.status.as_u16(),
             detail: &self.detail[..end],
             id: self.id.as_deref(),
+            retry_after: self.retry_after,
         };
         // Strings and a number always serialise.
         serde_json::to_string(&body).unwrap_or_default()
@@ -190,8 +281,11 @@ impl IntoResponse for Problem {
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-        if let Some(time) = self.retry_after {
-            headers.insert(header::RETRY_AFTER, HeaderValue::from(time.as_secs().max(1)));
+        if let Some(seconds) = self.retry_after {
+            headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+        }
+        if let Some(further) = self.headers {
+            headers.extend(*further);
         }
         if self.status == StatusCode::UPGRADE_REQUIRED {
             headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));

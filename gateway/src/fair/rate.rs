@@ -101,9 +101,7 @@ impl Rate {
 
     pub(super) fn quota(&self) -> Quota {
         let interval = Duration::from_nanos(self.interval_nanos());
-        Quota::with_period(interval)
-            .unwrap_or_else(|| Quota::per_second(self.amount))
-            .allow_burst(self.burst)
+        Quota::with_period(interval).unwrap_or_else(|| Quota::per_second(self.amount)).allow_burst(self.burst)
     }
 }
 

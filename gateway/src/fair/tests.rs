@@ -2,23 +2,21 @@
 
 use std::collections::HashMap;
 
-use axum::http::HeaderMap;
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::IntoResponse as _;
 use governor::clock::FakeRelativeClock;
 use proptest::prelude::*;
 
 use super::*;
+use crate::problem::Problem;
 
 fn rate(text: &str) -> Option<Rate> {
     Rate::read(text).expect("a rate")
 }
 
 fn buckets(user: &str, address: &str, room: &str) -> (Buckets<FakeRelativeClock>, FakeRelativeClock) {
-    let fair = Fair {
-        per_user: rate(user),
-        per_address: rate(address),
-        per_room: rate(room),
-        ..Fair::default()
-    };
+    let fair =
+        Fair { per_user: rate(user), per_address: rate(address), per_room: rate(room), ..Fair::default() };
     let clock = FakeRelativeClock::default();
     (Buckets::with_clock(&fair, &Network::default(), &clock), clock)
 }
@@ -55,7 +53,8 @@ fn a_user_who_is_refused_takes_nothing_from_the_room() {
     for _ in 0..1_000 {
         let _ = buckets.check(&caller("loud", "192.0.2.1", "lobby"), 1);
     }
-    let left = buckets.check(&Caller { user: None, ..caller("", "192.0.2.1", "lobby") }, 1).expect("let through");
+    let left =
+        buckets.check(&Caller { user: None, ..caller("", "192.0.2.1", "lobby") }, 1).expect("let through");
     assert_eq!((left.which, left.remaining), (Some(Kind::Room), 98));
 }
 
@@ -89,7 +88,9 @@ fn more_at_once_than_a_bucket_holds_is_told_apart() {
     assert!(limited.is_too_much_at_once());
     assert_eq!(limited.retry_after, Duration::from_secs(5));
     assert_eq!(buckets.check(&caller("a", "192.0.2.1", "lobby"), 100).map(|left| left.remaining), Ok(0));
-    assert!(!buckets.check(&caller("a", "192.0.2.1", "lobby"), 1).expect_err("refused").is_too_much_at_once());
+    assert!(
+        !buckets.check(&caller("a", "192.0.2.1", "lobby"), 1).expect_err("refused").is_too_much_at_once()
+    );
 }
 
 #[test]
@@ -114,8 +115,28 @@ fn the_headers_name_every_policy_and_the_tightest_bucket() {
     assert_eq!(text(&headers, "ratelimit"), r#""user";r=41;t=1"#);
     let mut headers = HeaderMap::new();
     let (unlimited, _clock) = self::buckets("off", "off", "off");
-    unlimited.write_headers(&unlimited.check(&caller("a", "192.0.2.1", "lobby"), 1).expect("free"), &mut headers);
+    unlimited
+        .write_headers(&unlimited.check(&caller("a", "192.0.2.1", "lobby"), 1).expect("free"), &mut headers);
     assert!(headers.is_empty());
+}
+
+#[test]
+fn a_refusal_is_a_problem_that_says_when_to_try_again() {
+    let (buckets, _clock) = buckets("2/s:4", "off", "off");
+    let one = caller("a", "192.0.2.1", "lobby");
+    assert!(buckets.check(&one, 4).is_ok());
+    for (cost, seconds, part) in [(3, "2", "0 of 3 reactions"), (5, "2", "send fewer at a time")] {
+        let problem = Problem::rate_limited(&buckets.check(&one, cost).expect_err("refused"));
+        assert!(problem.to_json().contains(&format!("\"retry_after\":{seconds}")), "{}", problem.to_json());
+        assert!(problem.to_json().contains(part), "{}", problem.to_json());
+        let response = problem.into_response();
+        assert_eq!(response.status(), StatusCode::TOO_MANY_REQUESTS);
+        let headers = response.headers();
+        // The first waits for a second and a half, the second until the bucket is full.
+        assert_eq!(headers["retry-after"], seconds);
+        assert_eq!(headers["ratelimit"], format!("\"user\";r=0;t={seconds}"));
+        assert_eq!(headers["ratelimit-policy"], r#""user";q=4;w=2"#);
+    }
 }
 
 #[test]
@@ -221,7 +242,11 @@ proptest! {
 #[expect(clippy::print_stdout, reason = "a measurement tells its result")]
 fn cost_of_a_check() {
     const CHECKS: u32 = 2_000_000;
-    let fair = Fair { per_user: rate("1000000/s:1000000"), per_address: rate("1000000/s:1000000"), ..Fair::default() };
+    let fair = Fair {
+        per_user: rate("1000000/s:1000000"),
+        per_address: rate("1000000/s:1000000"),
+        ..Fair::default()
+    };
     let users: Vec<String> = (0..50_000).map(|n| format!("user-{n}")).collect();
     for threads in [1, 2] {
         let buckets = Buckets::new(&fair, &Network::default());
@@ -234,7 +259,8 @@ fn cost_of_a_check() {
                         let place = (n.wrapping_mul(7_919) + thread) as usize % users.len();
                         let address = IpAddr::from([192, 0, (n >> 8) as u8, n as u8]);
                         let user = Some(User::Claimed(&users[place]));
-                        let _ = std::hint::black_box(buckets.check(&Caller { user, address, room: "lobby" }, 1));
+                        let _ =
+                            std::hint::black_box(buckets.check(&Caller { user, address, room: "lobby" }, 1));
                     }
                 });
             }
