@@ -28,10 +28,11 @@ class Topology:
         self.aggregates = f"{prefix}-aggregates"
         self.rejects = f"{prefix}-rejects"
         self.checkpoints = f"{prefix}-checkpoints"
+        self.rooms = f"{prefix}-rooms"
 
     @property
     def topics(self):
-        return [self.events, self.aggregates, self.rejects, self.checkpoints]
+        return [self.events, self.aggregates, self.rejects, self.checkpoints, self.rooms]
 
 
 def unique_prefix():

@@ -55,7 +55,7 @@ class System:
         if self.process:
             self.process.end()
         if self.kind == "cluster":
-            delete_topics(CLUSTER, self.topology.topics)
+            delete_topics(CLUSTER, self.topology.all_topics)
 
 
 def started(folder, kind):

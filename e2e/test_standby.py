@@ -52,7 +52,7 @@ def parts(request, tmp_path):
             process.signal(signal.SIGCONT)
             process.end()
         if request.param == "cluster":
-            delete_topics(control, topology.topics)
+            delete_topics(control, topology.all_topics)
 
 
 def takeover(feeds, what):

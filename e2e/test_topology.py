@@ -67,7 +67,7 @@ def place(request, tmp_path):
         file = Topology(tmp_path, unique_prefix())
         file.control = CLUSTER
         yield file
-        readers.delete_topics(CLUSTER, file.topics)
+        readers.delete_topics(CLUSTER, file.all_topics)
 
 
 @pytest.mark.parametrize("file", [SHIPPED, *EXAMPLES], ids=name_of)
@@ -132,19 +132,20 @@ def test_a_plan_says_what_apply_does(place):
     for topic in place.topics:
         assert re.search(rf"^\+ create +topic +{topic} +4 partitions, kept 7d", text, re.MULTILINE), text
     assert re.search(r"^\d+ to create", text, re.MULTILINE), text
-    assert planned(place, place.file) == (0, dict.fromkeys(place.topics, "create"))
-    assert not readers.partition_counts(place.control).keys() & set(place.topics), "a plan changes nothing"
+    assert planned(place, place.file) == (0, dict.fromkeys(place.all_topics, "create"))
+    assert not readers.partition_counts(place.control).keys() & set(place.all_topics), "a plan changes nothing"
 
     code, text = topology("apply", *where, seconds=120)
     assert code == 0 and re.search(r"^\d+ created", text, re.MULTILINE), text
     counts = readers.partition_counts(place.control)
     assert {topic: counts.get(topic) for topic in place.topics} == dict.fromkeys(place.topics, 4)
+    assert counts[place.rooms] == 1
 
-    assert planned(place, place.file) == (0, dict.fromkeys(place.topics, "keep"))
+    assert planned(place, place.file) == (0, dict.fromkeys(place.all_topics, "keep"))
     code, text = topology("plan", *where)
     # Somebody else may use a cluster with another version of a module.
     assert code == 0 and re.search(r"^\d+ to keep$", text, re.MULTILINE), text
-    assert planned(place, place.file, "apply") == (0, dict.fromkeys(place.topics, "keep"))
+    assert planned(place, place.file, "apply") == (0, dict.fromkeys(place.all_topics, "keep"))
     code, text = topology("validate", *where)
     assert code == 0 and text.endswith(f"no mistakes, and fits {place.control}"), text
 
@@ -159,7 +160,7 @@ def test_partitions_are_added_and_never_taken_away(place, tmp_path):
         )
     )
     code, topics = planned(place, fewer)
-    assert code == 2 and topics == dict.fromkeys(place.topics, "refuse") | {one_more: "create"}
+    assert code == 2 and topics == dict.fromkeys(place.topics, "refuse") | {place.rooms: "keep", one_more: "create"}
     for command in ["plan", "apply", "validate"]:
         code, text = topology(command, "--cluster", place.control, fewer)
         assert code == 2 and "it has 4 partitions, the topology says 2" in text, text
@@ -168,13 +169,13 @@ def test_partitions_are_added_and_never_taken_away(place, tmp_path):
 
     more = tmp_path / "more.yaml"
     more.write_text(changed(place.file, ("partitions: 4", "partitions: 6")))
-    assert planned(place, more) == (0, dict.fromkeys(place.topics, "change"))
+    assert planned(place, more) == (0, dict.fromkeys(place.topics, "change") | {place.rooms: "keep"})
     code, text = topology("plan", "--cluster", place.control, more)
     assert code == 0 and "2 partitions more, 6 instead of 4" in text and "\n4 to change" in text, text
-    assert planned(place, more, "apply") == (0, dict.fromkeys(place.topics, "change"))
+    assert planned(place, more, "apply") == (0, dict.fromkeys(place.topics, "change") | {place.rooms: "keep"})
     counts = readers.partition_counts(place.control)
     assert {counts[topic] for topic in place.topics} == {6}
-    assert planned(place, more) == (0, dict.fromkeys(place.topics, "keep"))
+    assert planned(place, more) == (0, dict.fromkeys(place.all_topics, "keep"))
     assert planned(place, place.file)[0] == 2
 
 

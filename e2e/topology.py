@@ -22,11 +22,18 @@ class Topology:
         self.aggregates = f"{prefix}-aggregates"
         self.rejects = f"{prefix}-rejects"
         self.checkpoints = f"{prefix}-checkpoints"
+        # One partition, whatever the others have; no stage reads or writes it.
+        self.rooms = f"{prefix}-rooms"
         self.partitions = 4
 
     @property
     def topics(self):
+        """Those of the stage."""
         return [self.events, self.aggregates, self.rejects, self.checkpoints]
+
+    @property
+    def all_topics(self):
+        return [*self.topics, self.rooms]
 
 
 def unique_prefix():

@@ -8,6 +8,7 @@ use clap::{Args, Parser, Subcommand};
 use ovation_topology::{Partitions, ResetFrom};
 
 use crate::access_args::AccessArgs;
+use crate::fair_args::FairArgs;
 use crate::ingest_args::IngestArgs;
 use crate::reset::place;
 use crate::say::LogFormat;
@@ -118,6 +119,9 @@ pub(crate) struct HttpArgs {
 
     #[command(flatten)]
     pub(crate) access: AccessArgs,
+
+    #[command(flatten)]
+    pub(crate) fair: FairArgs,
 }
 
 #[derive(Debug, Args)]

@@ -6,6 +6,7 @@ mod args;
 mod audit;
 mod config_file;
 mod failure;
+mod fair_args;
 mod ingest_args;
 mod live;
 mod metrics;

@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 use crate::access_args::Entry;
 use crate::args::{EmbeddedArgs, HttpArgs};
 use crate::failure::Failure;
+use crate::fair_args::FairUse;
 use crate::modules::Builtin;
 
 /// Reads and checks a topology file.
@@ -89,6 +90,7 @@ pub(crate) fn health(listener: TcpListener, cluster: Cluster, hooks: Hooks, stop
 pub(crate) fn gateway(
     args: &HttpArgs,
     entry: Entry,
+    fair: FairUse,
     listener: TcpListener,
     cluster: Cluster,
     topology: &Topology,
@@ -99,7 +101,7 @@ pub(crate) fn gateway(
         .stages
         .first()
         .ok_or_else(|| Failure::Invalid("the topology has no stage for the gateway to serve".to_owned()))?;
-    let config = Config {
+    let mut config = Config {
         events_topic: stage.source.clone(),
         aggregates_topic: stage.sink.clone(),
         drain: args.drain,
@@ -108,6 +110,7 @@ pub(crate) fn gateway(
         network: entry.network,
         ..Config::new(cluster)
     };
+    fair.configure(&mut config);
     Ok(tokio::spawn(ovation_gateway::serve(listener, config, hooks, stop)))
 }
 

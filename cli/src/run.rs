@@ -24,6 +24,7 @@ const ENGINE_DRAIN: Duration = Duration::from_secs(5);
 pub(crate) async fn run(args: RunArgs) -> Result<(), Failure> {
     let entry = args.http.access.entry(args.http.http)?;
     let (topology, watch) = watch::open(&args.topology.topology)?;
+    let fair = args.http.fair.fair_use(&topology)?;
     let listener = parts::listener(&args.http).await?;
     let address = listener.local_addr().map_err(|error| Failure::part("the gateway", &error))?;
     let stop = signals::stop_token()?;
@@ -47,7 +48,7 @@ pub(crate) async fn run(args: RunArgs) -> Result<(), Failure> {
         Arc::new(parts::engine(cluster.clone(), &topology, &EngineOptions::default(), engine_stop.clone())?);
     let hooks = engine_hooks(&engine);
     let mut gateway =
-        parts::gateway(&args.http, entry, listener, cluster.clone(), &topology, hooks, stop.clone())?;
+        parts::gateway(&args.http, entry, fair, listener, cluster.clone(), &topology, hooks, stop.clone())?;
 
     wait_ready(&engine, &stop).await;
     say::line(format_args!("page      http://{address}/"));
@@ -84,6 +85,7 @@ pub(crate) async fn broker(args: BrokerArgs) -> Result<(), Failure> {
 pub(crate) async fn gateway(args: GatewayArgs) -> Result<(), Failure> {
     let entry = args.http.access.entry(args.http.http)?;
     let topology = parts::topology(&args.topology.topology)?;
+    let fair = args.http.fair.fair_use(&topology)?;
     let listener = parts::listener(&args.http).await?;
     let address = listener.local_addr().map_err(|error| Failure::part("the gateway", &error))?;
     let stop = signals::stop_token()?;
@@ -92,7 +94,7 @@ pub(crate) async fn gateway(args: GatewayArgs) -> Result<(), Failure> {
     say_broker(None, &cluster);
     let hooks = Hooks { metrics: Arc::new(|registry| metrics::register(registry, &[])), ..Hooks::default() };
     let gateway: JoinHandle<_> =
-        parts::gateway(&args.http, entry, listener, cluster, &topology, hooks, stop)?;
+        parts::gateway(&args.http, entry, fair, listener, cluster, &topology, hooks, stop)?;
     say::line(format_args!("page      http://{address}/"));
     say::line("ready     Ctrl-C stops");
     gateway_outcome(gateway.await)

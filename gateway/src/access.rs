@@ -28,7 +28,7 @@ pub(crate) use self::bearer::{PROTOCOL, token_in_upgrade};
 pub(crate) use self::browser::{check_origin, cors_layer};
 pub(crate) use self::caller::{Address, Caller};
 use self::claims::Expected;
-pub(crate) use self::denied::{Challenge, Denied};
+pub(crate) use self::denied::Denied;
 pub use self::grant::Action;
 pub(crate) use self::grant::Grant;
 use self::keys::{Keys, Stamp};

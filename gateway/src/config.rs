@@ -5,8 +5,10 @@ use std::time::Duration;
 use ovation_client::Cluster;
 
 use crate::access::AccessConfig;
+use crate::fair::Fair;
 use crate::ingest::Ingest;
 use crate::network::Network;
+use crate::rooms::Rooms;
 
 /// Configuration of the gateway. Start from [`Config::new`] and change what differs.
 #[derive(Debug, Clone)]
@@ -25,6 +27,10 @@ pub struct Config {
 
     /// How reactions are taken in.
     pub ingest: Ingest,
+    /// How much anybody may send.
+    pub fair: Fair,
+    /// What rooms take.
+    pub rooms: Rooms,
 
     /// Time for a request's head to arrive, and longest idle time of a kept-alive connection.
     pub header_timeout: Duration,
@@ -79,6 +85,8 @@ impl Config {
             network: Network::default(),
             ingest: Ingest::default(),
             access: AccessConfig::default(),
+            fair: Fair::default(),
+            rooms: Rooms::default(),
             header_timeout: Duration::from_secs(30),
             header_bytes_max: 16 * 1024,
             headers_max: 64,

@@ -262,7 +262,7 @@ impl Client {
     /// Reads a message, and sends a reaction on its way; the error is an answer, too.
     fn read(&self, text: &str) -> Result<Asked, String> {
         let config = &self.app.config.ingest;
-        let mut incoming: Incoming<'_> = ingest::read_json(text.as_bytes(), config.json_depth_max)
+        let incoming: Incoming<'_> = ingest::read_json(text.as_bytes(), config.json_depth_max)
             .map_err(|problem| error(None, &problem))?;
         let reference = incoming.r#ref;
         if reference.as_ref().is_some_and(|reference| reference.len() > REF_BYTES_MAX) {
@@ -283,10 +283,10 @@ impl Client {
             }
         }
         let draft = Draft { room: Some(self.room.as_str().into()), ..incoming.reaction };
-        let checked = self.app.admit(self.pass.sender(), draft, None);
+        let admitted = self.app.admit(self.pass.sender(), draft, None);
         let app = Arc::clone(&self.app);
         Ok(Asked::Reaction(Box::pin(async move {
-            match app.take(Way::Feed, checked).await {
+            match app.take(Way::Feed, admitted.map(|admitted| admitted.reaction)).await {
                 Ok(taken) => ack(reference.as_deref(), Some(&taken)),
                 Err(problem) => error(reference.as_deref(), &problem),
             }

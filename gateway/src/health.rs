@@ -75,6 +75,7 @@ pub(crate) async fn readyz(State(app): State<Arc<App>>) -> Response {
             },
         },
         app.standing.part(),
+        app.rooms.part(),
     ];
     parts.extend((app.hooks.readiness)());
     readiness(parts)

@@ -16,7 +16,7 @@ use ovation_client::Stored;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-pub(crate) use self::admit::Sender;
+pub(crate) use self::admit::{Admitted, Sender};
 pub(crate) use self::check::{Checked, check, now_ms};
 pub use self::config::Ingest;
 pub(crate) use self::json::read as read_json;

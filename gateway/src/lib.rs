@@ -14,6 +14,7 @@ mod access;
 mod api;
 mod config;
 mod cursor;
+mod fair;
 mod feed;
 mod health;
 mod hub;
@@ -24,6 +25,7 @@ mod observe;
 mod page;
 mod problem;
 mod room;
+mod rooms;
 mod router;
 mod server;
 
@@ -40,6 +42,8 @@ pub use crate::access::{
     TokenClaims, new_keys,
 };
 pub use crate::config::Config;
+use crate::fair::Buckets;
+pub use crate::fair::{Fair, Rate, RateError};
 pub use crate::health::{Hooks, Part};
 use crate::hub::Hub;
 use crate::hub::follow::{Follower, Standing};
@@ -48,6 +52,8 @@ use crate::ingest::Store;
 use crate::metrics::Metrics;
 pub use crate::network::Network;
 use crate::observe::RequestIds;
+use crate::rooms::RoomSettings;
+pub use crate::rooms::{RoomRules, Rooms, RulesError};
 pub use ovation_reaction::Rules;
 
 /// Why the gateway could not serve.
@@ -73,6 +79,10 @@ pub(crate) struct App {
     pub(crate) request_ids: RequestIds,
     /// Places for bodies that are decompressed.
     pub(crate) decoders: Semaphore,
+    /// What each room takes.
+    pub(crate) rooms: Arc<RoomSettings>,
+    /// Who has sent how much.
+    pub(crate) buckets: Buckets,
     /// Places for feed clients.
     pub(crate) seats: Arc<Semaphore>,
     /// Connections and feeds, waited for at the end.
@@ -93,6 +103,8 @@ impl App {
             metrics: Metrics::new(),
             request_ids: RequestIds::new(),
             decoders: Semaphore::new(config.ingest.decoders_max),
+            rooms: Arc::new(RoomSettings::new(&config.rooms)),
+            buckets: Buckets::new(&config.fair, &config.network),
             seats: Arc::new(Semaphore::new(config.clients_max)),
             tasks: TaskTracker::new(),
             cut: CancellationToken::new(),
@@ -122,9 +134,12 @@ pub async fn serve(
     let app = App::new(config, hooks, shutdown);
     let follower = Follower::start(&app.config, Arc::clone(&app.hub), Arc::clone(&app.standing));
     tokio::spawn(Arc::clone(&app.access).follow_keys(app.shutdown.clone()));
+    let rooms =
+        rooms::follow::Follower::start(app.config.cluster.clone(), &app.config.rooms, Arc::clone(&app.rooms));
     let router = router::router(Arc::clone(&app));
     server::serve(listener, router, &app.config, &app.tasks, &app.shutdown, &app.cut).await;
     follower.stop().await;
+    rooms.stop().await;
     Ok(())
 }
 

@@ -13,7 +13,9 @@ use utoipa::ToSchema;
 
 pub(crate) use self::kinds::{ALL, Kind};
 use crate::access::Denied;
+use crate::fair::{self, Limited};
 use crate::ingest::BatchReject;
+use crate::rooms::Refusal;
 
 /// What stands before a problem's name in `type`.
 pub(crate) const TYPE_PREFIX: &str = "urn:ovation:problem:";
@@ -171,6 +173,68 @@ impl Problem {
             with --origins, give it --keys, or open it with --open";
         Self::of(kinds::MISDIRECTED, detail)
     }
+    /// More reactions than is fair.
+    pub(crate) fn rate_limited(limited: &Limited) -> Self {
+        let which = match limited.which {
+            fair::Kind::User => "this user",
+            fair::Kind::Address => "this address",
+            fair::Kind::Room => "this room",
+        };
+        let (rate, cost) = (limited.rate, limited.cost);
+        let detail = if limited.is_too_much_at_once() {
+            format!(
+                "{cost} reactions at once are more than the {} that {which} may ever send; send fewer at a time",
+                rate.burst()
+            )
+        } else {
+            format!(
+                "{which} has sent what it may ({rate}); {} of {cost} reactions could be taken now",
+                limited.remaining
+            )
+        };
+        let mut problem = Self::of(kinds::RATE_LIMITED, detail).retry_after(limited.retry_after);
+        problem.headers.extend(limited.headers());
+        problem
+    }
+
+    /// The room does not take this reaction.
+    pub(crate) fn room_refuses(refusal: &Refusal) -> Self {
+        match refusal {
+            Refusal::Closed => Self::of(kinds::REACTIONS_CLOSED, refusal.to_string()),
+            Refusal::NotAllowed { .. } => Self::of(kinds::EMOJI_NOT_ALLOWED, refusal.to_string()),
+            Refusal::Unread => Self::rooms_unread(),
+        }
+    }
+
+    /// The rooms' settings have not been read yet.
+    pub(crate) fn rooms_unread() -> Self {
+        let detail = "this gateway has not read the rooms' settings yet; try again";
+        Self::of(kinds::ROOMS_UNREAD, detail).retry_after(Duration::from_secs(RETRY_AFTER_SECS))
+    }
+
+    /// Rooms can be set in the file alone.
+    pub(crate) fn rooms_fixed() -> Self {
+        let detail = "rooms are set by the gateway's --rooms file alone, because there is no topic for their settings; add \
+            one such as `emoji-rooms` to the topology, with one partition and no fence, and apply it";
+        Self::of(kinds::ROOMS_FIXED, detail)
+    }
+
+    /// As many rooms have settings of their own as may.
+    pub(crate) fn rooms_full(limit: usize) -> Self {
+        let detail = format!("{limit} rooms have settings of their own; take some away with DELETE first");
+        Self::of(kinds::ROOMS_FULL, detail)
+    }
+
+    /// The settings of a room may not have been stored.
+    pub(crate) fn rooms_unwritten(detail: impl Into<String>) -> Self {
+        Self::of(kinds::ROOMS_UNWRITTEN, detail).retry_after(Duration::from_secs(RETRY_AFTER_SECS))
+    }
+
+    /// A room's list of emoji is of no use.
+    pub(crate) fn bad_emoji_list(detail: impl Into<String>) -> Self {
+        Self::of(kinds::BAD_EMOJI_LIST, detail)
+    }
+
     /// No such path.
     pub(crate) fn not_found() -> Self {
         Self::of(kinds::NOT_FOUND, "there is nothing at this path")

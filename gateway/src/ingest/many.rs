@@ -7,6 +7,7 @@ use axum::Json;
 use axum::body::Body;
 use axum::extract::State;
 use axum::http::HeaderMap;
+use axum::response::{AppendHeaders, IntoResponse as _, Response};
 use ovation_reaction::Draft;
 use serde::Serialize;
 use serde::de::{DeserializeSeed, Deserializer as _, Error as _, SeqAccess, Visitor};
@@ -14,9 +15,10 @@ use serde_json::value::RawValue;
 use utoipa::ToSchema;
 
 use super::body::{self, Taken};
-use super::{BatchItem, Checked, Sender, json, key};
+use super::{Admitted, BatchItem, Sender, json, key};
 use crate::App;
 use crate::access::{Action, Caller};
+use crate::fair::Left;
 use crate::metrics::Way;
 use crate::problem::{Problem, ProblemBody};
 
@@ -98,7 +100,7 @@ pub(crate) async fn post(
     caller: Caller,
     headers: HeaderMap,
     body: Body,
-) -> Result<Json<BatchAnswer>, Problem> {
+) -> Result<Response, Problem> {
     caller.grant.allows(Action::React)?;
     let config = &app.config.ingest;
     let taken = Taken {
@@ -111,9 +113,12 @@ pub(crate) async fn post(
 
     let items = items(&body, config.batch_items_max)?;
     let (mut outcomes, mut places, mut reactions) = (Vec::with_capacity(items.len()), Vec::new(), Vec::new());
+    let mut tightest = None;
     for (index, item) in items.into_iter().enumerate() {
-        match checked(&app, caller.sender(), item, index, key) {
-            Ok(reaction) => {
+        match admitted(&app, caller.sender(), item, index, key) {
+            Ok(Admitted { reaction, left }) => {
+                tightest =
+                    Some(tightest.filter(|known: &Left| known.remaining < left.remaining).unwrap_or(left));
                 places.push((index, reaction.count));
                 reactions.push(reaction);
             }
@@ -143,17 +148,20 @@ pub(crate) async fn post(
         Some(problem) if answer.accepted + answer.duplicates == 0 => {
             Err(problem.with_rejected(answer.rejected))
         }
-        _ => Ok(Json(answer)),
+        _ => {
+            let headers = tightest.and_then(|left| app.buckets.headers(&left));
+            Ok((headers.map(AppendHeaders), Json(answer)).into_response())
+        }
     }
 }
 
-fn checked(
+fn admitted(
     app: &App,
     sender: Sender<'_>,
     item: &[u8],
     index: usize,
     key: Option<&str>,
-) -> Result<Checked, Problem> {
+) -> Result<Admitted, Problem> {
     let draft: Draft<'_> = json::read(item, app.config.ingest.json_depth_max)?;
     let key = key.filter(|_| draft.id.is_none()).map(|key| format!("{key}.{index}"));
     app.admit(sender, draft, key.as_deref())

@@ -6,6 +6,7 @@ use axum::Json;
 use axum::body::Body;
 use axum::extract::State;
 use axum::http::HeaderMap;
+use axum::response::{AppendHeaders, IntoResponse as _, Response};
 use ovation_reaction::Draft;
 
 use super::body::{self, Taken};
@@ -37,15 +38,17 @@ pub(crate) async fn post(
     room: Room,
     headers: HeaderMap,
     body: Body,
-) -> Result<Json<ReactionAccepted>, Problem> {
+) -> Result<Response, Problem> {
     caller.may(Action::React, &room)?;
     let config = &app.config.ingest;
     let taken =
         Taken { lines: false, bytes_max: config.body_bytes_max, inflated_bytes_max: config.body_bytes_max };
     let key = key::key_in(&headers)?;
     let body = body::read(taken, config, &app.decoders, &headers, body).await?;
-    let checked = json::read(&body, config.json_depth_max).and_then(|draft: Draft<'_>| {
+    let admitted = json::read(&body, config.json_depth_max).and_then(|draft: Draft<'_>| {
         app.admit(caller.sender(), Draft { room: Some(room.as_str().into()), ..draft }, key)
     });
-    app.take(Way::One, checked).await.map(|taken| Json(taken.into()))
+    let headers = admitted.as_ref().ok().and_then(|admitted| app.buckets.headers(&admitted.left));
+    let taken = app.take(Way::One, admitted.map(|admitted| admitted.reaction)).await?;
+    Ok((headers.map(AppendHeaders), Json(ReactionAccepted::from(taken))).into_response())
 }

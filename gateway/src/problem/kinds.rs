@@ -51,6 +51,8 @@ kinds! {
         "The body did not arrive in time.",
     REACTIONS_CLOSED: "reactions-closed" 409 "Reactions are closed"
         "The room takes no reactions at the moment.",
+    ROOMS_FULL: "rooms-full" 409 "Too many rooms with settings"
+        "As many rooms have settings of their own as the gateway keeps; only on the admin address.",
     TOO_LARGE: "too-large" 413 "Too large"
         "The body, before or after decompression, a message or an event is larger than its limit.",
     TOO_MANY_ITEMS: "too-many-items" 413 "Too many reactions in one request"
@@ -89,6 +91,8 @@ kinds! {
         "The window that it belongs to had closed; only in the dead-letter topic.",
     TOO_MANY_ROOMS: "too-many-rooms" 422 "Too many rooms"
         "One partition has as many rooms as it keeps totals for; only in the dead-letter topic.",
+    BAD_EMOJI_LIST: "bad-emoji-list" 422 "Bad list of emoji"
+        "A room's list names something that is no emoji, or too many; only on the admin address.",
     REF_TOO_LONG: "ref-too-long" 422 "`ref` is too long"
         "`ref` of a feed message is longer than its limit.",
     UNKNOWN_MESSAGE: "unknown-message" 422 "Unknown message"
@@ -97,6 +101,8 @@ kinds! {
         "See 400: this connection could be upgraded.",
     RATE_LIMITED: "rate-limited" 429 "Too many reactions"
         "The user, the address or the room has used up its share; `Retry-After` tells when to go on.",
+    ROOMS_FIXED: "rooms-fixed" 501 "Rooms cannot be set here"
+        "There is no topic for rooms' settings; only on the admin address.",
     BUSY: "busy" 503 "Too many reactions are on their way"
         "The queue to the broker is full. Nothing was stored.",
     BROKER_UNAVAILABLE: "broker-unavailable" 503 "The broker is away"
@@ -105,6 +111,10 @@ kinds! {
         "It may have been stored. Send it again under the same id, and it counts once.",
     BROKER_REFUSED: "broker-refused" 503 "The broker did not take the reaction"
         "The broker is reachable, and said no.",
+    ROOMS_UNREAD: "rooms-unread" 503 "The gateway is starting"
+        "It has not read yet what the rooms take. Nothing was stored.",
+    ROOMS_UNWRITTEN: "rooms-unwritten" 503 "The settings may not be stored"
+        "Send them again; only on the admin address.",
     TOO_MANY_CLIENTS: "too-many-clients" 503 "Too many clients"
         "The gateway has as many feed clients as it takes.",
 }

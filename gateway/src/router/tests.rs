@@ -115,7 +115,12 @@ async fn readiness_names_each_part() {
         .collect();
     assert_eq!(
         parts,
-        [("producer".into(), false.into()), ("hub".into(), false.into()), ("engine".into(), true.into())]
+        [
+            ("producer".into(), false.into()),
+            ("hub".into(), false.into()),
+            ("rooms".into(), true.into()),
+            ("engine".into(), true.into())
+        ]
     );
     assert_eq!(get("/healthz").await.status(), StatusCode::OK);
 }
