@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use ovation_client::Cluster;
 
+use crate::connections::Connections;
 use crate::network::Network;
 
 /// Configuration of the gateway. Start from [`Config::new`] and change what differs.
@@ -18,20 +19,13 @@ pub struct Config {
 
     /// Proxies that are believed, and addresses without limits.
     pub network: Network,
+    /// Bounds on connections.
+    pub connections: Connections,
 
     /// Largest request body, in bytes. A reaction takes about 150.
     pub body_limit: usize,
     /// Time for a request's body to arrive; a phone on a bad network needs a second or two.
     pub body_timeout: Duration,
-    /// Time for a request's head to arrive, and longest idle time of a kept-alive connection.
-    pub header_timeout: Duration,
-    /// Largest request head, in bytes.
-    pub header_bytes_max: usize,
-    /// Most header lines in a request.
-    pub headers_max: usize,
-    /// Open HTTP connections; more wait in the listen queue. A connection that became a feed counts in `clients_max`
-    /// instead. Both together stay below the process's file limit.
-    pub connections_max: usize,
 
     /// Time for the broker to acknowledge a reaction; after it the answer is 503.
     pub produce_deadline: Duration,
@@ -83,12 +77,9 @@ impl Config {
             events_topic: "emoji-events".into(),
             aggregates_topic: "emoji-aggregates".into(),
             network: Network::default(),
+            connections: Connections::default(),
             body_limit: 16 * 1024,
             body_timeout: Duration::from_secs(10),
-            header_timeout: Duration::from_secs(30),
-            header_bytes_max: 16 * 1024,
-            headers_max: 64,
-            connections_max: 20_000,
             produce_deadline: Duration::from_secs(5),
             ingest_skew: Duration::from_secs(5),
             in_flight_max: 4_096,

@@ -10,6 +10,7 @@
 #![forbid(unsafe_code)]
 
 mod config;
+mod connections;
 mod cursor;
 mod feed;
 mod health;
@@ -31,10 +32,12 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 pub use crate::config::Config;
+pub use crate::connections::Connections;
 pub use crate::health::{Hooks, Part};
 use crate::hub::Hub;
 use crate::hub::follow::{Follower, Standing};
 pub use crate::network::Network;
+use crate::server::{ConnectionCounts, Server};
 
 /// Why the gateway could not serve.
 #[derive(Debug, thiserror::Error)]
@@ -55,6 +58,8 @@ pub(crate) struct App {
     pub(crate) producer: Producer,
     /// Places for feed clients.
     pub(crate) seats: Arc<Semaphore>,
+    /// Connections in numbers.
+    pub(crate) connections: Arc<ConnectionCounts>,
     /// Connections and feeds, waited for at the end.
     pub(crate) tasks: TaskTracker,
     /// Asks all to end.
@@ -76,6 +81,7 @@ impl App {
             standing: Arc::default(),
             producer: Producer::open(config.cluster.clone(), &config.events_topic, options),
             seats: Arc::new(Semaphore::new(config.clients_max)),
+            connections: Arc::default(),
             tasks: TaskTracker::new(),
             cut: CancellationToken::new(),
             config,
@@ -104,7 +110,14 @@ pub async fn serve(
     let app = App::new(config, hooks, shutdown);
     let follower = Follower::start(&app.config, Arc::clone(&app.hub), Arc::clone(&app.standing));
     let router = router::router(Arc::clone(&app));
-    server::serve(listener, router, &app.config, &app.tasks, &app.shutdown, &app.cut).await;
+    let server = Server {
+        config: &app.config,
+        counts: &app.connections,
+        tasks: &app.tasks,
+        shutdown: &app.shutdown,
+        cut: &app.cut,
+    };
+    server.serve(listener, router).await;
     follower.stop().await;
     Ok(())
 }
@@ -113,5 +126,7 @@ pub async fn serve(
 /// only the bounds on connections count.
 pub async fn serve_health(listener: TcpListener, config: &Config, hooks: Hooks, shutdown: CancellationToken) {
     let (tasks, cut) = (TaskTracker::new(), CancellationToken::new());
-    server::serve(listener, health::router(hooks), config, &tasks, &shutdown, &cut).await;
+    let counts = Arc::default();
+    let server = Server { config, counts: &counts, tasks: &tasks, shutdown: &shutdown, cut: &cut };
+    server.serve(listener, health::router(hooks)).await;
 }

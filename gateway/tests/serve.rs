@@ -142,7 +142,7 @@ async fn feed_clients_are_bounded() {
 
 #[tokio::test]
 async fn heads_are_bounded_in_size_and_time() {
-    let gateway = served(|config| config.header_timeout = Duration::from_millis(200)).await;
+    let gateway = served(|config| config.connections.header_timeout = Duration::from_millis(200)).await;
     let mut large = gateway.connect().await;
     let request = format!("GET / HTTP/1.1\r\nhost: a\r\nx: {}\r\n\r\n", "x".repeat(64 * 1024));
     let (head, _) = exchange(&mut large, &request).await;
