@@ -13,6 +13,11 @@ pub struct Connections {
     /// mobile network behind one address has hundreds of viewers. Proxies and exempt networks have no such limit.
     pub per_address_max: usize,
 
+    /// Connections that may keep buffers, of about 12 KB each, for a moment after a request; what is more gives them up
+    /// at once. It bounds what a burst of requests over idle connections takes, which the system does not get back, as
+    /// the allocator holds on to what lies between things that stay.
+    pub buffered_max: usize,
+
     /// Time for the first byte of a connection, and for each request's head from its first byte to its last one.
     pub header_timeout: Duration,
     /// Longest time between two requests: browsers keep theirs for about a minute or two.
@@ -48,6 +53,7 @@ impl Default for Connections {
         Self {
             max: 20_000,
             per_address_max: 1_024,
+            buffered_max: 512,
             header_timeout: Duration::from_secs(10),
             idle_timeout: Duration::from_secs(60),
             write_timeout: Duration::from_secs(10),

@@ -24,7 +24,7 @@ pub(crate) struct Activity {
     idle_since: AtomicU64,
     /// When the first byte of a head was read that is not complete.
     head_since: AtomicU64,
-    /// Whether a body was let go before its end: what follows on the wire is not a head.
+    /// Whether a body was let go before its end, and hyper may not know yet: what follows on the wire is not a head.
     body_left: AtomicBool,
     /// Answers with a next piece that hyper does not take, as the client has no window open for it.
     answers: AtomicUsize,
@@ -133,6 +133,18 @@ impl Activity {
     /// Whether it had a request yet.
     pub(crate) fn is_known(&self) -> bool {
         self.requests.load(Ordering::Relaxed) > 0
+    }
+
+    /// Whether a body was let go before its end, and hyper learns of it when it is polled next.
+    pub(crate) fn has_left_body(&self) -> bool {
+        self.body_left.load(Ordering::Acquire) && self.underway.load(Ordering::Acquire) == 0
+    }
+
+    /// hyper learned of it, and goes on: it has read the body to its end. Else it would have ended the connection.
+    pub(crate) fn pass_body(&self) {
+        if self.flushed.load(Ordering::Acquire) {
+            self.body_left.store(false, Ordering::Release);
+        }
     }
 
     /// Whether all bytes are written, and the next one read begins a head.

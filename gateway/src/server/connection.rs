@@ -4,10 +4,13 @@
 //! requests the socket is taken back from hyper, and waits alone: it is parked. The first bytes of the next request
 //! end that.
 
-use std::pin::pin;
+use std::future::poll_fn;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
+use hyper::server::conn::http1;
 use hyper_util::rt::TokioIo;
 use tokio::time::{Instant, sleep};
 
@@ -134,12 +137,14 @@ impl Connection {
         loop {
             tokio::select! {
                 biased;
-                ended = &mut http => {
-                    if let Err(error) = ended {
+                ended = self.serve(&mut http, draining) => match ended {
+                    Some(Ok(())) => return None,
+                    Some(Err(error)) => {
                         tracing::debug!(%error, "connection ended early");
+                        return None;
                     }
-                    return None;
-                }
+                    None => return parked(http.into_parts()?),
+                },
                 () = shared.cut.cancelled() => return None,
                 () = shared.shutdown.cancelled(), if !draining => {
                     draining = true;
@@ -157,12 +162,7 @@ impl Connection {
                     let standing = self.activity.standing();
                     match self.judge(standing) {
                         Verdict::Cut => return None,
-                        Verdict::Park if !draining => {
-                            let parts = http.into_parts()?;
-                            let mut wire = parts.io.into_inner();
-                            wire.put_back(&parts.read_buf);
-                            return Some(wire);
-                        }
+                        Verdict::Park if !draining => return parked(http.into_parts()?),
                         Verdict::Park => look.as_mut().reset(Instant::now() + LOOK),
                         Verdict::LookAgain(pause) => look.as_mut().reset(Instant::now() + pause),
                     }
@@ -170,6 +170,29 @@ impl Connection {
                 }
             }
         }
+    }
+
+    /// Polls `http` to its end; none: until it is between two requests and in the way.
+    async fn serve<F: Future + Unpin>(&self, http: &mut F, draining: bool) -> Option<F::Output> {
+        poll_fn(|context| {
+            let learns = self.activity.has_left_body();
+            if let Poll::Ready(ended) = Pin::new(&mut *http).poll(context) {
+                return Poll::Ready(Some(ended));
+            }
+            if learns {
+                self.activity.pass_body();
+            }
+            if !draining && self.is_in_the_way() { Poll::Ready(None) } else { Poll::Pending }
+        })
+        .await
+    }
+
+    /// Whether it is between two requests, and holds buffers that too many hold already.
+    fn is_in_the_way(&self) -> bool {
+        let limits = &self.shared.limits;
+        self.shared.counts.served() > u64::try_from(limits.buffered_max).unwrap_or(u64::MAX)
+            && matches!(self.activity.standing(), Standing::Idle(_))
+            && self.activity.is_between_requests()
     }
 
     /// What is to be done with an HTTP/1 connection.
@@ -184,7 +207,7 @@ impl Connection {
             Standing::Busy => Verdict::LookAgain(LOOK),
             Standing::Idle(time) if time < PARK_AFTER => Verdict::LookAgain(PARK_AFTER.saturating_sub(time)),
             Standing::Idle(_) if self.activity.is_between_requests() => Verdict::Park,
-            // A body was left unread, and hyper has not seen its end. It usually closes the connection then.
+            // Idle, and yet not all is written or read.
             Standing::Idle(time) | Standing::Head(time) if time >= limits.header_timeout => {
                 count(&counts.header_timeouts);
                 Verdict::Cut
@@ -255,4 +278,11 @@ impl Connection {
             look.as_mut().reset(Instant::now() + pause.min(LOOK).max(PARK_AFTER));
         }
     }
+}
+
+/// Takes the socket back from hyper, with what hyper had read of the next request.
+fn parked<S>(parts: http1::Parts<TokioIo<Wire>, S>) -> Option<Wire> {
+    let mut wire = parts.io.into_inner();
+    wire.put_back(&parts.read_buf);
+    Some(wire)
 }

@@ -22,6 +22,14 @@ pub(crate) struct ConnectionCounts {
     pub(crate) header_timeouts: AtomicU64,
 }
 
+impl ConnectionCounts {
+    /// Connections that are not parked.
+    pub(crate) fn served(&self) -> u64 {
+        let parked = self.parked.load(Ordering::Relaxed);
+        self.open.load(Ordering::Relaxed).saturating_sub(parked)
+    }
+}
+
 /// One more.
 pub(crate) fn count(counter: &AtomicU64) {
     counter.fetch_add(1, Ordering::Relaxed);

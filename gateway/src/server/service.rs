@@ -40,7 +40,7 @@ pub(crate) fn service(
 /// A request's body. Until it is let go, its connection is busy.
 pub(crate) struct RequestBody {
     body: Incoming,
-    /// None: there is no body.
+    /// Dropped after the body, so that hyper knows of its end first. None: there is no body.
     underway: Option<Underway>,
     ended: bool,
 }
