@@ -110,6 +110,11 @@ pub(crate) struct HttpArgs {
     #[arg(long, env = "OVATION_HTTP", value_name = "ADDRESS", default_value = "127.0.0.1:8080")]
     pub(crate) http: SocketAddr,
 
+    /// Address for operators alone: /metrics, /admin/rooms, /healthz and /readyz. Without it the address of the page
+    /// serves them, if only this machine can reach that one.
+    #[arg(long, env = "OVATION_ADMIN", value_name = "ADDRESS")]
+    pub(crate) admin: Option<SocketAddr>,
+
     /// How long a stop may take before what is left is cut, e.g. 5s.
     #[arg(long, env = "OVATION_DRAIN", value_name = "DURATION", default_value = "5s", value_parser = duration)]
     pub(crate) drain: Duration,

@@ -65,9 +65,36 @@ pub(crate) fn apply_failure(error: ApplyError) -> Failure {
     }
 }
 
-/// Binds the address of the page.
-pub(crate) async fn listener(args: &HttpArgs) -> Result<TcpListener, Failure> {
-    listen(args.http, "the gateway", "--http").await
+/// The addresses of a gateway.
+pub(crate) struct Listeners {
+    /// The page's.
+    public: TcpListener,
+    /// The operators', if it is another one.
+    admin: Option<TcpListener>,
+}
+
+impl Listeners {
+    /// Binds them.
+    pub(crate) async fn bind(args: &HttpArgs) -> Result<Self, Failure> {
+        let public = listen(args.http, "the gateway", "--http").await?;
+        let admin = match args.admin {
+            Some(address) => Some(listen(address, "the admin address", "--admin").await?),
+            None => None,
+        };
+        Ok(Self { public, admin })
+    }
+
+    /// Lines that say where they are.
+    pub(crate) fn lines(&self) -> Result<Vec<String>, Failure> {
+        let address = |listener: &TcpListener| {
+            listener.local_addr().map_err(|error| Failure::part("the gateway", &error))
+        };
+        let mut lines = vec![format!("page      http://{}/", address(&self.public)?)];
+        if let Some(admin) = &self.admin {
+            lines.push(format!("admin     http://{}/", address(admin)?));
+        }
+        Ok(lines)
+    }
 }
 
 /// Binds an address that `option` names.
@@ -91,7 +118,7 @@ pub(crate) fn gateway(
     args: &HttpArgs,
     entry: Entry,
     fair: FairUse,
-    listener: TcpListener,
+    listeners: Listeners,
     cluster: Cluster,
     topology: &Topology,
     hooks: Hooks,
@@ -101,7 +128,9 @@ pub(crate) fn gateway(
         .stages
         .first()
         .ok_or_else(|| Failure::Invalid("the topology has no stage for the gateway to serve".to_owned()))?;
+    let Listeners { public, admin } = listeners;
     let mut config = Config {
+        operator_routes: admin.is_none() && args.http.ip().is_loopback(),
         events_topic: stage.source.clone(),
         aggregates_topic: stage.sink.clone(),
         drain: args.drain,
@@ -111,7 +140,7 @@ pub(crate) fn gateway(
         ..Config::new(cluster)
     };
     fair.configure(&mut config);
-    Ok(tokio::spawn(ovation_gateway::serve(listener, config, hooks, stop)))
+    Ok(tokio::spawn(ovation_gateway::serve(public, admin, config, hooks, stop)))
 }
 
 /// Starts the engine.

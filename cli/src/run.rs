@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::args::{BrokerArgs, EngineArgs, GatewayArgs, RunArgs, TopologyCommand};
 use crate::failure::Failure;
+use crate::parts::Listeners;
 use crate::watch::{Live, Served};
 use crate::{metrics, parts, reset, say, signals, testing, watch};
 
@@ -25,8 +26,8 @@ pub(crate) async fn run(args: RunArgs) -> Result<(), Failure> {
     let entry = args.http.access.entry(args.http.http)?;
     let (topology, watch) = watch::open(&args.topology.topology)?;
     let fair = args.http.fair.fair_use(&topology)?;
-    let listener = parts::listener(&args.http).await?;
-    let address = listener.local_addr().map_err(|error| Failure::part("the gateway", &error))?;
+    let listeners = Listeners::bind(&args.http).await?;
+    let lines = listeners.lines()?;
     let stop = signals::stop_token()?;
 
     let (broker, cluster) = match &args.cluster {
@@ -48,10 +49,10 @@ pub(crate) async fn run(args: RunArgs) -> Result<(), Failure> {
         Arc::new(parts::engine(cluster.clone(), &topology, &EngineOptions::default(), engine_stop.clone())?);
     let hooks = engine_hooks(&engine);
     let mut gateway =
-        parts::gateway(&args.http, entry, fair, listener, cluster.clone(), &topology, hooks, stop.clone())?;
+        parts::gateway(&args.http, entry, fair, listeners, cluster.clone(), &topology, hooks, stop.clone())?;
 
     wait_ready(&engine, &stop).await;
-    say::line(format_args!("page      http://{address}/"));
+    lines.iter().for_each(say::line);
     say::line("ready     Ctrl-C stops");
     if !args.reload.no_reload {
         let live = Live { cluster, engine: Arc::clone(&engine), served: Served::of(&topology) };
@@ -86,16 +87,16 @@ pub(crate) async fn gateway(args: GatewayArgs) -> Result<(), Failure> {
     let entry = args.http.access.entry(args.http.http)?;
     let topology = parts::topology(&args.topology.topology)?;
     let fair = args.http.fair.fair_use(&topology)?;
-    let listener = parts::listener(&args.http).await?;
-    let address = listener.local_addr().map_err(|error| Failure::part("the gateway", &error))?;
+    let listeners = Listeners::bind(&args.http).await?;
+    let lines = listeners.lines()?;
     let stop = signals::stop_token()?;
     let cluster = Cluster::new(&args.cluster.cluster);
     parts::reachable(&cluster).await?;
     say_broker(None, &cluster);
     let hooks = Hooks { metrics: Arc::new(|registry| metrics::register(registry, &[])), ..Hooks::default() };
     let gateway: JoinHandle<_> =
-        parts::gateway(&args.http, entry, fair, listener, cluster, &topology, hooks, stop)?;
-    say::line(format_args!("page      http://{address}/"));
+        parts::gateway(&args.http, entry, fair, listeners, cluster, &topology, hooks, stop)?;
+    lines.iter().for_each(say::line);
     say::line("ready     Ctrl-C stops");
     gateway_outcome(gateway.await)
 }

@@ -150,7 +150,7 @@ async fn start_gateway(cluster: &Cluster, stop: &CancellationToken) -> SocketAdd
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let config = Config::new(cluster.clone());
-    tokio::spawn(serve(listener, config, Hooks::default(), stop.clone()));
+    tokio::spawn(serve(listener, None, config, Hooks::default(), stop.clone()));
     address
 }
 

@@ -24,7 +24,7 @@ use quick_cache::sync::Cache;
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
-pub(crate) use self::bearer::{PROTOCOL, token_in_upgrade};
+pub(crate) use self::bearer::{PROTOCOL, token_in, token_in_upgrade};
 pub(crate) use self::browser::{check_origin, cors_layer};
 pub(crate) use self::caller::{Address, Caller};
 use self::claims::Expected;

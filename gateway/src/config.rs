@@ -5,6 +5,7 @@ use std::time::Duration;
 use ovation_client::Cluster;
 
 use crate::access::AccessConfig;
+use crate::connections::Connections;
 use crate::fair::Fair;
 use crate::ingest::Ingest;
 use crate::network::Network;
@@ -32,15 +33,10 @@ pub struct Config {
     /// What rooms take.
     pub rooms: Rooms,
 
-    /// Time for a request's head to arrive, and longest idle time of a kept-alive connection.
-    pub header_timeout: Duration,
-    /// Largest request head, in bytes.
-    pub header_bytes_max: usize,
-    /// Most header lines in a request.
-    pub headers_max: usize,
-    /// Open HTTP connections; more wait in the listen queue. A connection that became a feed counts in `clients_max`
-    /// instead. Both together stay below the process's file limit.
-    pub connections_max: usize,
+    /// Whether the public address answers `/metrics` and admin calls, too: for one that only this machine can reach.
+    pub operator_routes: bool,
+    /// Bounds on connections.
+    pub connections: Connections,
 
     /// Rooms in memory; the one idle longest is forgotten for a new one, its records stay in the topic. A full room
     /// (60 finals, 64 updates of 600 bytes) takes about 75 KB: 150 MB at worst for 2,000.
@@ -87,10 +83,8 @@ impl Config {
             access: AccessConfig::default(),
             fair: Fair::default(),
             rooms: Rooms::default(),
-            header_timeout: Duration::from_secs(30),
-            header_bytes_max: 16 * 1024,
-            headers_max: 64,
-            connections_max: 20_000,
+            operator_routes: true,
+            connections: Connections::default(),
             rooms_max: 2_000,
             finals_per_room: 60,
             open_windows_per_room_max: 32,

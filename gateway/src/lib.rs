@@ -13,6 +13,7 @@ mod accept;
 mod access;
 mod api;
 mod config;
+mod connections;
 mod cursor;
 mod fair;
 mod feed;
@@ -22,6 +23,7 @@ mod ingest;
 mod metrics;
 mod network;
 mod observe;
+mod operator;
 mod page;
 mod problem;
 mod room;
@@ -42,6 +44,7 @@ pub use crate::access::{
     TokenClaims, new_keys,
 };
 pub use crate::config::Config;
+pub use crate::connections::Connections;
 use crate::fair::Buckets;
 pub use crate::fair::{Fair, Rate, RateError};
 pub use crate::health::{Hooks, Part};
@@ -54,6 +57,7 @@ pub use crate::network::Network;
 use crate::observe::RequestIds;
 use crate::rooms::RoomSettings;
 pub use crate::rooms::{RoomRules, Rooms, RulesError};
+use crate::server::{ConnectionCounts, Server};
 pub use ovation_reaction::Rules;
 
 /// Why the gateway could not serve.
@@ -85,6 +89,8 @@ pub(crate) struct App {
     pub(crate) buckets: Buckets,
     /// Places for feed clients.
     pub(crate) seats: Arc<Semaphore>,
+    /// Connections in numbers.
+    pub(crate) connections: Arc<ConnectionCounts>,
     /// Connections and feeds, waited for at the end.
     pub(crate) tasks: TaskTracker,
     /// Asks all to end.
@@ -106,6 +112,7 @@ impl App {
             rooms: Arc::new(RoomSettings::new(&config.rooms)),
             buckets: Buckets::new(&config.fair, &config.network),
             seats: Arc::new(Semaphore::new(config.clients_max)),
+            connections: Arc::default(),
             tasks: TaskTracker::new(),
             cut: CancellationToken::new(),
             config,
@@ -115,7 +122,7 @@ impl App {
     }
 }
 
-/// Serves the gateway on `listener` until `shutdown`, then drains: requests in flight are answered, feeds are closed
+/// Serves the gateway on `listener`, and on `admin` what operators ask, until `shutdown`, then drains: requests in flight are answered, feeds are closed
 /// with a code that says "reconnect elsewhere", all within `config.drain`.
 ///
 /// The broker need not be there: until it is, `/readyz` and ingest answer 503.
@@ -125,6 +132,7 @@ impl App {
 /// [`Error::Listener`] when the listener has no address.
 pub async fn serve(
     listener: TcpListener,
+    admin: Option<TcpListener>,
     config: Config,
     hooks: Hooks,
     shutdown: CancellationToken,
@@ -137,7 +145,19 @@ pub async fn serve(
     let rooms =
         rooms::follow::Follower::start(app.config.cluster.clone(), &app.config.rooms, Arc::clone(&app.rooms));
     let router = router::router(Arc::clone(&app));
-    server::serve(listener, router, &app.config, &app.tasks, &app.shutdown, &app.cut).await;
+    let server = Server {
+        config: &app.config,
+        counts: &app.connections,
+        tasks: &app.tasks,
+        shutdown: &app.shutdown,
+        cut: &app.cut,
+    };
+    let operators = async {
+        if let Some(admin) = admin {
+            server.serve(admin, operator::router(&app)).await;
+        }
+    };
+    tokio::join!(server.serve(listener, router), operators);
     follower.stop().await;
     rooms.stop().await;
     Ok(())
@@ -147,5 +167,7 @@ pub async fn serve(
 /// only the bounds on connections count.
 pub async fn serve_health(listener: TcpListener, config: &Config, hooks: Hooks, shutdown: CancellationToken) {
     let (tasks, cut) = (TaskTracker::new(), CancellationToken::new());
-    server::serve(listener, health::router(hooks), config, &tasks, &shutdown, &cut).await;
+    let counts = Arc::default();
+    let server = Server { config, counts: &counts, tasks: &tasks, shutdown: &shutdown, cut: &cut };
+    server.serve(listener, health::router(hooks)).await;
 }

@@ -159,6 +159,13 @@ impl Problem {
         Self::of(kinds::UNKNOWN_MESSAGE, format!("the feed takes messages of type {known}"))
     }
 
+    /// Without keys nobody is an admin.
+    pub(crate) fn admin_needs_keys() -> Self {
+        let detail = "admin calls need a token with the action `admin`, and this gateway has no keys to check one with; \
+            start it with --keys";
+        Self::of(kinds::FORBIDDEN, detail)
+    }
+
     /// The page of a browser is not one that may.
     pub(crate) fn origin_not_allowed(origin: &str) -> Self {
         let detail = format!(

@@ -15,7 +15,7 @@ use utoipa_axum::routes;
 use crate::access::{Action, Caller, check_origin, cors_layer};
 use crate::problem::{Problem, ProblemBody};
 use crate::room::Room;
-use crate::{App, accept, api, feed, health, ingest, observe, page};
+use crate::{App, accept, api, feed, health, ingest, observe, operator, page};
 
 /// All routes of the gateway.
 pub(crate) fn router(app: Arc<App>) -> Router {
@@ -34,8 +34,8 @@ pub(crate) fn router(app: Arc<App>) -> Router {
         .map(|document| format!("{document:#}"))
         .unwrap_or_default()
         .into();
-    api.route("/metrics", get(health::get_metrics))
-        .route("/openapi.json", get(async move || api::answer(document)))
+    let api = if app.config.operator_routes { api.merge(operator::routes(&app)) } else { api };
+    api.route("/openapi.json", get(async move || api::answer(document)))
         .merge(page::router())
         .fallback(async || Problem::not_found())
         .method_not_allowed_fallback(async || Problem::method_not_allowed())

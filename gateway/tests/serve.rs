@@ -28,7 +28,7 @@ async fn served(change: impl FnOnce(&mut Config)) -> Served {
     let mut config = Config::new(Cluster::new("127.0.0.1:1"));
     change(&mut config);
     let shutdown = CancellationToken::new();
-    let ended = tokio::spawn(serve(listener, config, Hooks::default(), shutdown.clone()));
+    let ended = tokio::spawn(serve(listener, None, config, Hooks::default(), shutdown.clone()));
     Served { address, shutdown, ended }
 }
 
@@ -141,8 +141,45 @@ async fn feed_clients_are_bounded() {
 }
 
 #[tokio::test]
+async fn a_feed_keeps_the_place_of_its_address() {
+    let gateway = served(|config| {
+        config.network.exempt.clear();
+        config.connections.per_address_max = 1;
+    })
+    .await;
+    let feed = gateway.watch().await;
+    let mut second = gateway.connect().await;
+    // Closed at once: whether the request got out is a matter of chance.
+    let _ = second.write_all(b"GET /healthz HTTP/1.1\r\nhost: a\r\n\r\n").await;
+    assert!(read_some(&mut second).await.is_empty());
+    drop(feed);
+    let again = async {
+        loop {
+            let mut third = gateway.connect().await;
+            let _ = third.write_all(b"GET /healthz HTTP/1.1\r\nhost: a\r\n\r\n").await;
+            if read_some(&mut third).await.starts_with(b"HTTP/1.1 200") {
+                return;
+            }
+        }
+    };
+    tokio::time::timeout(PATIENCE, again).await.unwrap();
+    gateway.end().await;
+}
+
+#[tokio::test]
+async fn a_feed_takes_no_place_among_the_connections() {
+    let gateway = served(|config| config.connections.max = 1).await;
+    let feeds = [gateway.watch().await, gateway.watch().await];
+    let mut stream = gateway.connect().await;
+    let (head, _) = exchange(&mut stream, "GET /healthz HTTP/1.1\r\nhost: a\r\n\r\n").await;
+    assert!(head.starts_with("HTTP/1.1 200"), "{head}");
+    drop((feeds, stream));
+    gateway.end().await;
+}
+
+#[tokio::test]
 async fn heads_are_bounded_in_size_and_time() {
-    let gateway = served(|config| config.header_timeout = Duration::from_millis(200)).await;
+    let gateway = served(|config| config.connections.header_timeout = Duration::from_millis(200)).await;
     let mut large = gateway.connect().await;
     let request = format!("GET / HTTP/1.1\r\nhost: a\r\nx: {}\r\n\r\n", "x".repeat(64 * 1024));
     let (head, _) = exchange(&mut large, &request).await;
