@@ -34,10 +34,10 @@ impl Room {
                 return Some(place);
             }
             self.wanted.notify_one();
-            match tokio::time::timeout(ASK_AGAIN, Arc::clone(&self.places).acquire_owned()).await {
+            let place = tokio::time::timeout(ASK_AGAIN, Arc::clone(&self.places).acquire_owned());
+            if let Ok(place) = place.await {
                 // The semaphore is never closed.
-                Ok(place) => return place.ok(),
-                Err(_) => {}
+                return place.ok();
             }
         }
     }

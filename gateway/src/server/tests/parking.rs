@@ -54,7 +54,13 @@ async fn a_part_of_a_head_that_came_too_early_is_kept_and_timed() {
 
 #[tokio::test]
 async fn a_body_that_nobody_read_is_never_a_request() {
-    let served = Served::start(|_| {}).await;
+    for buffered_max in [512, 0] {
+        leave_bodies(buffered_max).await;
+    }
+}
+
+async fn leave_bodies(buffered_max: usize) {
+    let served = Served::start(|config| config.connections.buffered_max = buffered_max).await;
     let inner = "GET /peer HTTP/1.1\r\nhost: a\r\n\r\n";
     let head = format!("POST /deaf HTTP/1.1\r\nhost: a\r\ncontent-length: {}\r\n\r\n", inner.len());
     // All at once: hyper skips it, and the connection is parked.
