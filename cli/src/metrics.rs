@@ -79,6 +79,16 @@ const AGES: &[TaskAge] = &[
 const STATES: [TaskState; 5] =
     [TaskState::Starting, TaskState::Running, TaskState::Waiting, TaskState::Stopped, TaskState::Finished];
 
+/// The whole exposition of a process that has nothing but these tasks.
+#[cfg(test)]
+pub(crate) fn text(tasks: &[TaskStatus]) -> String {
+    let mut registry = Registry::default();
+    register(&mut registry, tasks);
+    let mut text = String::new();
+    prometheus_client::encoding::text::encode(&mut text, &registry).expect("writes");
+    text
+}
+
 /// Adds the program and its tasks as they stand.
 pub(crate) fn register(registry: &mut Registry, tasks: &[TaskStatus]) {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
