@@ -59,7 +59,7 @@ pub(crate) async fn get(
 
 /// A message from a client.
 #[derive(Deserialize)]
-struct Incoming<'a> {
+pub(crate) struct Incoming<'a> {
     r#type: String,
     r#ref: Option<String>,
     #[serde(borrow, flatten)]
@@ -286,7 +286,7 @@ impl Client {
 /// How long a closed client may take to say goodbye.
 const CLOSE_WAIT: std::time::Duration = std::time::Duration::from_secs(1);
 
-fn ack(reference: Option<&str>, id: &str) -> String {
+pub(crate) fn ack(reference: Option<&str>, id: &str) -> String {
     #[derive(Serialize)]
     struct Ack<'a> {
         r#type: &'static str,
@@ -298,7 +298,7 @@ fn ack(reference: Option<&str>, id: &str) -> String {
     serde_json::to_string(&Ack { r#type: "ack", r#ref: reference, id }).unwrap_or_default()
 }
 
-fn error(reference: Option<&str>, problem: &Problem) -> String {
+pub(crate) fn error(reference: Option<&str>, problem: &Problem) -> String {
     #[derive(Serialize)]
     struct Failure<'a> {
         r#type: &'static str,

@@ -21,6 +21,8 @@ mod problem;
 mod room;
 mod router;
 mod server;
+#[cfg(test)]
+mod wire;
 
 use std::sync::Arc;
 
