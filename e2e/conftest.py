@@ -3,8 +3,11 @@ OVATION_TEST_CLUSTER=HOST:PORT names one, on a real Fluvio cluster."""
 
 import os
 import secrets
+from pathlib import Path
 
+import httpx
 import pytest
+from playwright.sync_api import sync_playwright
 
 import processes
 from readers import delete_topics
@@ -12,6 +15,17 @@ from topology import Topology, unique_prefix
 
 CLUSTER = os.environ.get("OVATION_TEST_CLUSTER")
 BROKERS = ["embedded", "cluster"]
+BROWSER = Path("/usr/bin/chromium")
+BROWSER_ARGUMENTS = [
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
 
 
 def pytest_report_header():
@@ -99,3 +113,21 @@ def broker(tmp_path):
 @pytest.fixture
 def room():
     return f"room-{secrets.token_hex(6)}"
+
+
+# Of a module, not of the session: while it is open, no other test of this thread can run an event loop.
+@pytest.fixture(scope="module")
+def browser():
+    if not BROWSER.exists():
+        pytest.skip(f"{BROWSER} is not installed")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=BROWSER, args=BROWSER_ARGUMENTS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def batch_route(ovation):
+    """Skips where the gateway does not take many reactions in a request."""
+    if httpx.post(f"{ovation.http}/v1/reactions", json=[], timeout=10).status_code == 404:
+        pytest.skip("POST /v1/reactions is not there")

@@ -86,7 +86,7 @@ pub(crate) async fn get(
 
 /// A message from a client.
 #[derive(Deserialize)]
-struct Incoming<'a> {
+pub(crate) struct Incoming<'a> {
     r#type: String,
     r#ref: Option<String>,
     #[serde(borrow)]
@@ -368,7 +368,7 @@ async fn close(app: &App, socket: &mut WebSocket, code: u16, reason: &'static st
 /// How long a closed client may take to say goodbye.
 const CLOSE_WAIT: std::time::Duration = std::time::Duration::from_secs(1);
 
-fn ack(reference: Option<&str>, taken: Option<&Taken>) -> String {
+pub(crate) fn ack(reference: Option<&str>, taken: Option<&Taken>) -> String {
     #[derive(Serialize)]
     struct Ack<'a> {
         r#type: &'static str,
@@ -389,7 +389,7 @@ fn ack(reference: Option<&str>, taken: Option<&Taken>) -> String {
     serde_json::to_string(&ack).unwrap_or_default()
 }
 
-fn error(reference: Option<&str>, problem: &Problem) -> String {
+pub(crate) fn error(reference: Option<&str>, problem: &Problem) -> String {
     #[derive(Serialize)]
     struct Failure<'a> {
         r#type: &'static str,

@@ -223,7 +223,7 @@ fn quoted(text: &str) -> String {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::update::tests::record;
     use super::*;
 
@@ -241,6 +241,17 @@ mod tests {
 
     fn json(text: &str) -> serde_json::Value {
         serde_json::from_str(text).expect("JSON")
+    }
+
+    /// What a client of a room with one window gets first, and an update.
+    pub(crate) async fn messages(room: &str) -> (String, String) {
+        let hub = hub(10);
+        hub.begin(0, Place::new(1, 0));
+        apply(&hub, room, 1, 0, 1, false);
+        let mut watch = hub.watch(room, None);
+        apply(&hub, room, 2, 0, 2, false);
+        let update = watch.updates.recv().await.expect("an update");
+        (watch.first[0].to_string(), update.message.to_string())
     }
 
     #[tokio::test]

@@ -30,6 +30,8 @@ mod room;
 mod rooms;
 mod router;
 mod server;
+#[cfg(test)]
+mod wire;
 
 use std::sync::Arc;
 

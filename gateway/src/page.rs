@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::Router;
 use axum::extract::Query;
 use axum::extract::rejection::QueryRejection;
-use axum::http::header;
+use axum::http::{HeaderName, header};
 use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::get;
 use serde::Deserialize;
@@ -22,18 +22,31 @@ const HTML: &str = "text/html; charset=utf-8";
 const CSS: &str = "text/css; charset=utf-8";
 const SCRIPT: &str = "text/javascript; charset=utf-8";
 const SVG: &str = "image/svg+xml";
+const TYPES: &str = "application/typescript; charset=utf-8";
+
+/// The client and its types: pages of any origin may load them.
+const SHARED: [(HeaderName, &str); 2] = [
+    (header::ACCESS_CONTROL_ALLOW_ORIGIN, "*"),
+    (HeaderName::from_static("cross-origin-resource-policy"), "cross-origin"),
+];
 
 /// The pages and what they load.
 pub(crate) fn router() -> Router<Arc<App>> {
     let asset = |kind: &'static str, text: &'static str| get(async move || file(kind, text));
+    let shared = |kind: &'static str, text: &'static str| get(async move || (SHARED, file(kind, text)));
     Router::new()
         .route("/", get(front))
         .route("/r/{room}", get(room))
         .route("/assets/page.css", asset(CSS, include_str!("../web/page.css")))
         .route("/assets/room.js", asset(SCRIPT, include_str!("../web/room.js")))
-        .route("/assets/feed.js", asset(SCRIPT, include_str!("../web/feed.js")))
         .route("/assets/floats.js", asset(SCRIPT, include_str!("../web/floats.js")))
         .route("/assets/icon.svg", asset(SVG, include_str!("../web/icon.svg")))
+        .route("/docs", asset(HTML, include_str!("../web/docs.html")))
+        .route("/assets/docs.css", asset(CSS, include_str!("../web/docs.css")))
+        .route("/assets/docs.js", asset(SCRIPT, include_str!("../web/docs.js")))
+        .route("/ovation.js", shared(SCRIPT, include_str!("../web/ovation.js")))
+        .route("/ovation.d.ts", shared(TYPES, include_str!("../web/ovation.d.ts")))
+        .route("/ovation-api.d.ts", shared(TYPES, include_str!("../web/ovation-api.d.ts")))
 }
 
 /// `/r/{room}`: react, and see the crowd. The page reads the room's name from its own address.

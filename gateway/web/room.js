@@ -1,6 +1,6 @@
 // The page of a room: big buttons, and the crowd's counts as the server's updates tell them.
 
-import { Feed, NotSent, newId } from "./feed.js";
+import { Ovation, newId } from "/ovation.js";
 import { Floats } from "./floats.js";
 
 /** Windows kept: those that may still change, and a few more. */
@@ -13,7 +13,12 @@ const SPOKEN_MS_MIN = 10_000;
 const TAPPED_MS = 120;
 const NOTICE_MS = 6_000;
 
-const STATES = { connecting: "Connecting", live: "Live", away: "Offline, trying again" };
+const STATES = {
+  connecting: "Connecting",
+  live: "Live",
+  away: "Offline, trying again",
+  denied: "You may not watch this room",
+};
 
 const byId = (id) => document.getElementById(id);
 const number = new Intl.NumberFormat();
@@ -150,7 +155,6 @@ function whoTaps() {
   }
 }
 
-const user = whoTaps();
 let noticeTimer = 0;
 
 function notice(text) {
@@ -162,22 +166,19 @@ function notice(text) {
 function tap(button) {
   button.classList.add("tapped");
   setTimeout(() => button.classList.remove("tapped"), TAPPED_MS);
-  feed.react(button.dataset.emoji, user).catch((error) => {
-    notice(error instanceof NotSent ? `${button.dataset.emoji} ${error.message}` : "Your reaction could not be sent.");
-  });
+  ovation.react(button.dataset.emoji).catch((error) => notice(`${button.dataset.emoji} ${error.message}`));
 }
 
 byId("room").textContent = room;
 document.title = `${room} · Ovation`;
 
-const feed = new Feed(room, {
-  state(state) {
-    byId("link").dataset.state = state;
-    byId("link").textContent = STATES[state];
-  },
-  snapshot: takeSnapshot,
-  update: takeUpdate,
+const ovation = new Ovation({ room, user: whoTaps() });
+ovation.on("state", (state) => {
+  byId("link").dataset.state = state;
+  byId("link").textContent = STATES[state];
 });
+ovation.on("snapshot", takeSnapshot);
+ovation.on("update", takeUpdate);
 
 for (const button of buttons) button.addEventListener("click", () => tap(button));
 addEventListener("keydown", (event) => {

@@ -151,6 +151,38 @@ async fn pages_load_nothing_from_elsewhere() {
 }
 
 #[tokio::test]
+async fn the_docs_load_nothing_from_elsewhere() {
+    let page = text(get("/docs").await).await;
+    assert!(!page.contains("<style") && !page.contains("style=") && !page.contains("<script>"));
+    let links = page.split(['"', '\'']).filter(|link| link.starts_with('/'));
+    for link in links.filter(|link| *link != "/openapi.json" && !link.starts_with("//")) {
+        assert_eq!(get(link).await.status(), StatusCode::OK, "{link}");
+    }
+    for attribute in ["src=\"", "href=\""] {
+        for link in page.split(attribute).skip(1).filter_map(|rest| rest.split('"').next()) {
+            assert!(link.starts_with(['/', '#']), "{link}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn pages_of_any_origin_may_load_the_client_and_its_types() {
+    for (path, kind) in [
+        ("/ovation.js", "text/javascript; charset=utf-8"),
+        ("/ovation.d.ts", "application/typescript; charset=utf-8"),
+        ("/ovation-api.d.ts", "application/typescript; charset=utf-8"),
+    ] {
+        let response = get(path).await;
+        assert_eq!(response.status(), StatusCode::OK, "{path}");
+        let headers = response.headers();
+        assert_eq!(headers[header::CONTENT_TYPE], kind);
+        assert_eq!(headers[header::ACCESS_CONTROL_ALLOW_ORIGIN], "*");
+        assert_eq!(headers["cross-origin-resource-policy"], "cross-origin");
+    }
+    assert!(!get("/assets/room.js").await.headers().contains_key(header::ACCESS_CONTROL_ALLOW_ORIGIN));
+}
+
+#[tokio::test]
 async fn the_front_page_leads_to_a_room() {
     let response = get("/?room=final-2026").await;
     assert_eq!(response.status(), StatusCode::SEE_OTHER);

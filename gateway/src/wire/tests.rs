@@ -1,0 +1,115 @@
+//! Real messages against the types, and the types against the committed file.
+
+use std::path::Path;
+
+use ovation_reaction::{
+    RoomTotals as CountedTotals, UpdateSource as CountedSource, WindowRef as CountedWindow, WindowUpdate as Counted,
+};
+use serde::de::DeserializeOwned;
+use ts_rs::Config;
+
+use super::*;
+use crate::feed;
+use crate::hub;
+use crate::problem;
+
+/// The committed file.
+const FILE: &str = "web/ovation-api.d.ts";
+
+const HEAD: &str = "// What goes over the wire, made of the gateway's types: OVATION_UPDATE=1 cargo test -p ovation-gateway wire";
+
+/// Reads JSON into a type and asserts that it comes out the same, so that no field is missing in the type.
+fn assert_reads<T: DeserializeOwned + Serialize>(json: &str) -> T {
+    let sent: Value = serde_json::from_str(json).expect("JSON");
+    let read: T = serde_json::from_str(json).unwrap_or_else(|error| panic!("{error}: {json}"));
+    assert_eq!(serde_json::to_value(&read).expect("JSON"), sent);
+    read
+}
+
+#[test]
+fn the_committed_types_are_those_of_the_wire() {
+    fn declared<T: TS>(config: &Config) -> String {
+        format!("{}export {}\n", T::docs().unwrap_or_default(), T::decl(config))
+    }
+    // JSON has one kind of number.
+    let config = Config::new().with_large_int("number");
+    let text = [
+        format!("{HEAD}\n"),
+        declared::<Reaction>(&config),
+        declared::<ReactionAccepted>(&config),
+        declared::<BatchAnswer>(&config),
+        declared::<BatchReject>(&config),
+        declared::<Problem>(&config),
+        declared::<Snapshot>(&config),
+        declared::<WindowUpdate>(&config),
+        declared::<WindowRef>(&config),
+        declared::<RoomTotals>(&config),
+        declared::<UpdateSource>(&config),
+        declared::<FeedMessage>(&config),
+        declared::<ClientMessage>(&config),
+        declared::<React>(&config),
+    ]
+    .join("\n");
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(FILE);
+    if std::env::var_os("OVATION_UPDATE").is_some_and(|value| value == "1") {
+        std::fs::write(&path, &text).expect("the file can be written");
+    }
+    let committed = std::fs::read_to_string(&path).unwrap_or_default();
+    assert!(committed == text, "{FILE} is not what the types say; run the test with OVATION_UPDATE=1");
+}
+
+#[test]
+fn a_window_update_is_what_the_stage_writes() {
+    let mut update = Counted {
+        stage: "reactions".into(),
+        epoch: 1,
+        seq: 42,
+        room: "final-2026".into(),
+        window: CountedWindow { name: "10s".into(), kind: "tumbling".into(), start: 0, end: 10_000 },
+        revision: 3,
+        last: false,
+        retracted: false,
+        total: 7,
+        counts: [("🔥".into(), 5), ("👏".into(), 2)].into(),
+        users: None,
+        sentiment: None,
+        room_totals: CountedTotals { reactions: 7, late: 1, duplicates: 2, rejected: 3 },
+        source: CountedSource { partition: 0, offset: 1_234 },
+    };
+    assert_reads::<WindowUpdate>(&serde_json::to_string(&update).expect("JSON"));
+    update.retracted = true;
+    update.last = true;
+    update.users = Some(3);
+    assert!(assert_reads::<WindowUpdate>(&serde_json::to_string(&update).expect("JSON")).retracted);
+}
+
+#[tokio::test]
+async fn the_feed_sends_these_messages() {
+    let (snapshot, update) = hub::tests::messages("final-2026").await;
+    let read = assert_reads::<FeedMessage>(&snapshot);
+    assert!(matches!(read, FeedMessage::Snapshot(Snapshot { windows, .. }) if windows.len() == 1));
+    assert!(matches!(assert_reads::<FeedMessage>(&update), FeedMessage::Update { .. }));
+    assert_reads::<FeedMessage>(&feed::ack(Some("mine-1"), "019a"));
+    assert_reads::<FeedMessage>(&feed::ack(None, "019a"));
+    let problem = problem::Problem::too_large(7);
+    let FeedMessage::Error { problem, .. } = assert_reads(&feed::error(Some("mine-1"), &problem)) else {
+        panic!("an error is an error")
+    };
+    assert_eq!(problem.status, 413);
+    assert_reads::<FeedMessage>(r#"{"type":"skipped","count":7}"#);
+}
+
+#[test]
+fn the_feed_takes_these_messages() {
+    let react = React {
+        r#ref: Some("mine-1".into()),
+        emoji: "🔥".into(),
+        count: Some(3),
+        user: Some("u1".into()),
+        id: Some("019a".into()),
+    };
+    let text = serde_json::to_string(&ClientMessage::React(react)).expect("JSON");
+    let incoming: Value = serde_json::from_str(&text).expect("JSON");
+    assert_eq!(incoming["type"], "react");
+    serde_json::from_str::<feed::Incoming<'_>>(&text).expect("a message of a client");
+}

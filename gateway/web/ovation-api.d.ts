@@ -1,0 +1,342 @@
+// What goes over the wire, made of the gateway's types: OVATION_UPDATE=1 cargo test -p ovation-gateway wire
+
+/**
+ * A reaction as a client sends it to its room.
+ */
+export type Reaction = { 
+/**
+ * Its room: needed in a batch, and nowhere else.
+ */
+room?: string, 
+/**
+ * One emoji of Unicode's list.
+ */
+emoji: string, 
+/**
+ * Taps, from 1 to 100; 1 if it is left out.
+ */
+count?: number, 
+/**
+ * Who reacted.
+ */
+user?: string, 
+/**
+ * Names the reaction, so that it can be sent again and counts once.
+ */
+id?: string, 
+/**
+ * When, in ms since 1970; the gateway stamps it otherwise.
+ */
+ts?: number, };
+
+/**
+ * The answer to a reaction that is stored.
+ */
+export type ReactionAccepted = { 
+/**
+ * Its id: the client's own, or a new one.
+ */
+id: string, 
+/**
+ * Partition of the events topic.
+ */
+partition: number, 
+/**
+ * Offset of its record.
+ */
+offset: number, 
+/**
+ * True if it had been stored before, as far as the gateway knows.
+ */
+duplicate?: boolean, };
+
+/**
+ * What became of a batch.
+ */
+export type BatchAnswer = { 
+/**
+ * Reactions that the broker has acknowledged.
+ */
+accepted: number, 
+/**
+ * Reactions that had been stored before.
+ */
+duplicates: number, 
+/**
+ * The others, by their place.
+ */
+rejected: Array<BatchReject>, };
+
+/**
+ * Why an item of a batch was not stored.
+ */
+export type BatchReject = { 
+/**
+ * Place in the batch, from 0.
+ */
+index: number, 
+/**
+ * Type of the problem.
+ */
+type: string, 
+/**
+ * The status that the item would have alone. 429 and from 500 on: send it again later.
+ */
+status: number, 
+/**
+ * The same for every problem of this type.
+ */
+title: string, 
+/**
+ * What exactly, for a person.
+ */
+detail: string, 
+/**
+ * Send the reaction again under this id, and it counts once.
+ */
+id?: string, 
+/**
+ * Seconds to wait before the next try.
+ */
+retry_after?: number, };
+
+/**
+ * An error answer (RFC 9457).
+ */
+export type Problem = { 
+/**
+ * Stable: `urn:ovation:problem:` and a name.
+ */
+type: string, 
+/**
+ * The same for every problem of this type.
+ */
+title: string, 
+/**
+ * The status of the answer.
+ */
+status: number, 
+/**
+ * What exactly, for a person.
+ */
+detail?: string, 
+/**
+ * Send the reaction again under this id, and it counts once.
+ */
+id?: string, 
+/**
+ * Seconds to wait before the next try.
+ */
+retry_after?: number, 
+/**
+ * Each item of a batch of which nothing was stored.
+ */
+rejected?: Array<BatchReject>, };
+
+/**
+ * A room as it is now.
+ */
+export type Snapshot = { 
+/**
+ * Where the feed goes on: `?after=CURSOR`.
+ */
+cursor: string, 
+/**
+ * The room.
+ */
+room: string, 
+/**
+ * Its counters.
+ */
+room_totals: RoomTotals, 
+/**
+ * Clients of this gateway that follow the room.
+ */
+watching: number, 
+/**
+ * The open windows, and the last finals.
+ */
+windows: Array<WindowUpdate>, };
+
+/**
+ * A window's counts, as they stand in the aggregate topic.
+ */
+export type WindowUpdate = { 
+/**
+ * Stage that made it.
+ */
+stage: string, 
+/**
+ * Epoch of the stage: counts resets.
+ */
+epoch: number, 
+/**
+ * 1, 2, 3, … per stage, epoch and source partition.
+ */
+seq: number, 
+/**
+ * The room.
+ */
+room: string, 
+/**
+ * Which window.
+ */
+window: WindowRef, 
+/**
+ * 1, 2, 3, … per window; the highest is the truth.
+ */
+revision: number, 
+/**
+ * Whether this is the window's last result.
+ */
+final: boolean, 
+/**
+ * The window has become part of a session that starts earlier: this is its last result, and it holds nothing.
+ */
+retracted?: boolean, 
+/**
+ * Taps in the window.
+ */
+total: number, 
+/**
+ * Taps by emoji.
+ */
+counts: Record<string, number>, 
+/**
+ * Distinct reactors, an estimate; null where nobody estimates.
+ */
+users: number | null, 
+/**
+ * Mood; null where nobody judges it.
+ */
+sentiment: unknown, 
+/**
+ * The room's counters since the epoch.
+ */
+room_totals: RoomTotals, 
+/**
+ * The source record that gave rise to it.
+ */
+source: UpdateSource, };
+
+/**
+ * Names one window of a room: by `name` and `start`, because a session's end grows.
+ */
+export type WindowRef = { 
+/**
+ * Name of the definition.
+ */
+name: string, 
+/**
+ * What kind of window.
+ */
+kind: "tumbling" | "hopping" | "session", 
+/**
+ * Start, ms since 1970.
+ */
+start: number, 
+/**
+ * End (exclusive), ms since 1970.
+ */
+end: number, };
+
+/**
+ * Cumulative counters of a room.
+ */
+export type RoomTotals = { 
+/**
+ * Taps that count in at least one window.
+ */
+reactions: number, 
+/**
+ * Taps, for each window that had closed before they came.
+ */
+late: number, 
+/**
+ * Taps of reactions whose id was known.
+ */
+duplicates: number, 
+/**
+ * Events refused with a reason.
+ */
+rejected: number, };
+
+/**
+ * A place in the source topic.
+ */
+export type UpdateSource = { 
+/**
+ * Partition.
+ */
+partition: number, 
+/**
+ * Offset.
+ */
+offset: number, };
+
+/**
+ * What the feed sends.
+ */
+export type FeedMessage = { "type": "snapshot" } & Snapshot | { "type": "update", 
+/**
+ * Where the feed goes on after this one.
+ */
+cursor: string, 
+/**
+ * The record as it stands in the topic.
+ */
+update: WindowUpdate, } | { "type": "skipped", 
+/**
+ * How many.
+ */
+count: number, } | { "type": "ack", 
+/**
+ * The client's own, from its message.
+ */
+ref?: string, 
+/**
+ * The reaction's id.
+ */
+id: string, } | { "type": "error", 
+/**
+ * The client's own, from its message.
+ */
+ref?: string, 
+/**
+ * Why.
+ */
+problem: Problem, };
+
+/**
+ * What the feed takes.
+ */
+export type ClientMessage = { "type": "react" } & React | { "type": "auth", 
+/**
+ * The token.
+ */
+token: string, };
+
+/**
+ * A reaction on the feed's socket.
+ */
+export type React = { 
+/**
+ * Comes back with the answer.
+ */
+ref?: string, 
+/**
+ * One emoji of Unicode's list.
+ */
+emoji: string, 
+/**
+ * Taps, from 1 to 100; 1 if it is left out.
+ */
+count?: number, 
+/**
+ * Who reacted.
+ */
+user?: string, 
+/**
+ * Names the reaction, so that it can be sent again and counts once.
+ */
+id?: string, };
