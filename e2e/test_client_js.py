@@ -154,6 +154,25 @@ def test_mistake_is_told_and_spoils_nothing(page, ovation, room):
     assert wait_reactions(ovation, room, 1)["reactions"] == 1
 
 
+def test_reaction_without_an_answer_goes_by_http_under_its_id(page, ovation, batch_route, room):
+    swallowed = []
+
+    def route(socket):
+        socket.connect_to_server()
+        socket.on_message(lambda text: swallowed.append(json.loads(text)))
+
+    page.route_web_socket("**/feed*", route)
+    page.reload()
+    enter_live(page, room)
+    with page.expect_request(lambda request: request.method == "POST") as sent:
+        page.evaluate("() => { window.tap = ovation.react('🔥', 3); }")
+    assert [(item["room"], item["id"], item["count"]) for item in sent.value.post_data_json] == [
+        (room, swallowed[0]["id"], 3)
+    ]
+    assert page.evaluate("tap")["id"] == swallowed[0]["id"]
+    assert wait_reactions(ovation, room, 3)["reactions"] == 3
+
+
 def test_taps_without_a_network_count_once_when_it_is_back(page, ovation, batch_route, room):
     enter_live(page, room)
     page.context.set_offline(True)
@@ -224,7 +243,6 @@ def test_sample_page_of_the_docs_works_from_another_origin(browser, ovation, roo
     page = context.new_page()
     page.set_default_timeout(PATIENCE_MS)
     page.goto(site.url)
-    # It says 0 before it knows; the title is in a room of which nobody has heard.
     page.get_by_role("button", name="👏").click()
     until(page, "document.querySelector('output').textContent === '1'")
     assert page.locator("#trouble").text_content() == ""

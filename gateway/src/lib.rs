@@ -4,7 +4,7 @@
 //!   answers when the broker has acknowledged it.
 //! - The **hub** follows the aggregate topic once and knows every active room.
 //! - The **feed** sends a room's updates to its clients, serialised once for all of them.
-//! - The **page** at `/r/{room}` is a client of that feed.
+//! - The **page** at `/r/{room}` is a client of that feed, by `/ovation.js`, which other sites load too; `/docs` tells how.
 //!
 //! The gateway holds no state that matters: several of them serve the same rooms.
 #![forbid(unsafe_code)]

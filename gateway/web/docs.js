@@ -151,7 +151,9 @@ class Schemas {
     if (kind === "array") return [this.example(whole.items, depth + 1)];
     const fields = this.fields(whole);
     if (fields.size) {
-      return Object.fromEntries([...fields].map(([name, field]) => [name, this.example(field.schema, depth + 1)]));
+      // What may be left out is left out, unless the document has an example of it: a made-up value may be a wrong one.
+      const shown = [...fields].filter(([, { schema: part, required }]) => required || part.example !== undefined);
+      return Object.fromEntries(shown.map(([name, field]) => [name, this.example(field.schema, depth + 1)]));
     }
     return { string: "…", integer: whole.minimum ?? 0, number: whole.minimum ?? 0, boolean: true, object: {} }[kind] ?? null;
   }

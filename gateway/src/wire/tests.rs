@@ -3,7 +3,8 @@
 use std::path::Path;
 
 use ovation_reaction::{
-    RoomTotals as CountedTotals, UpdateSource as CountedSource, WindowRef as CountedWindow, WindowUpdate as Counted,
+    RoomTotals as CountedTotals, UpdateSource as CountedSource, WindowRef as CountedWindow,
+    WindowUpdate as Counted,
 };
 use serde::de::DeserializeOwned;
 use ts_rs::Config;
