@@ -83,8 +83,7 @@ impl FairArgs {
 
     fn network(&self) -> Result<Option<Network>, Failure> {
         let Some(list) = self.exempt.as_deref().map(str::trim) else { return Ok(None) };
-        let mut network = Network::default();
-        network.exempt = if list == "none" {
+        let exempt = if list == "none" {
             Vec::new()
         } else {
             let read = |item: &str| {
@@ -94,7 +93,7 @@ impl FairArgs {
             };
             list.split(',').map(read).collect::<Result<_, _>>()?
         };
-        Ok(Some(network))
+        Ok(Some(Network { exempt, ..Network::default() }))
     }
 
     fn rules(&self) -> Result<RoomRules, Failure> {
