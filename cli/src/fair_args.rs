@@ -8,33 +8,35 @@ use ovation_topology::Topology;
 
 use crate::failure::Failure;
 
+/// A heading of each option, since one for the group would hold for all that come after it too.
+const HEADING: &str = "Fair use";
+
 #[derive(Debug, Args)]
-#[command(next_help_heading = "Fair use")]
 pub(crate) struct FairArgs {
     /// Reactions of one user: RATE/s or RATE/m, with :BURST for how many at once; or off.
-    #[arg(long, env = "OVATION_LIMIT_USER", value_name = "RATE", default_value = "20/s:100", value_parser = limit)]
+    #[arg(long, help_heading = HEADING, env = "OVATION_LIMIT_USER", value_name = "RATE", default_value = "20/s:100", value_parser = limit)]
     limit_user: Limit,
 
     /// Reactions from one address, or from one /64 of IPv6; or off.
-    #[arg(long, env = "OVATION_LIMIT_ADDRESS", value_name = "RATE", default_value = "2000/s:10000", value_parser = limit)]
+    #[arg(long, help_heading = HEADING, env = "OVATION_LIMIT_ADDRESS", value_name = "RATE", default_value = "2000/s:10000", value_parser = limit)]
     limit_address: Limit,
 
     /// Reactions in one room, on this gateway; or off.
-    #[arg(long, env = "OVATION_LIMIT_ROOM", value_name = "RATE", default_value = "20000/s:40000", value_parser = limit)]
+    #[arg(long, help_heading = HEADING, env = "OVATION_LIMIT_ROOM", value_name = "RATE", default_value = "20000/s:40000", value_parser = limit)]
     limit_room: Limit,
 
     /// Networks without a limit by address, e.g. 10.0.0.0/8,2001:db8::/32, or none; this machine if left out.
-    #[arg(long, env = "OVATION_EXEMPT", value_name = "NETWORKS")]
+    #[arg(long, help_heading = HEADING, env = "OVATION_EXEMPT", value_name = "NETWORKS")]
     exempt: Option<String>,
 
     /// TOML file with what rooms take: a list of [[room]] with match = "final-*", and open = false or emoji = ["🔥"]. The
     /// first rule that matches a room holds.
-    #[arg(long, env = "OVATION_ROOMS", value_name = "FILE")]
+    #[arg(long, help_heading = HEADING, env = "OVATION_ROOMS", value_name = "FILE")]
     rooms: Option<PathBuf>,
 
     /// Topic with the settings that admins give to rooms; if left out, the topology's topic that is named like the first
     /// stage's source with `-rooms` for `-events`.
-    #[arg(long, env = "OVATION_ROOMS_TOPIC", value_name = "NAME")]
+    #[arg(long, help_heading = HEADING, env = "OVATION_ROOMS_TOPIC", value_name = "NAME")]
     rooms_topic: Option<String>,
 }
 
@@ -83,8 +85,7 @@ impl FairArgs {
 
     fn network(&self) -> Result<Option<Network>, Failure> {
         let Some(list) = self.exempt.as_deref().map(str::trim) else { return Ok(None) };
-        let mut network = Network::default();
-        network.exempt = if list == "none" {
+        let exempt = if list == "none" {
             Vec::new()
         } else {
             let read = |item: &str| {
@@ -94,7 +95,7 @@ impl FairArgs {
             };
             list.split(',').map(read).collect::<Result<_, _>>()?
         };
-        Ok(Some(network))
+        Ok(Some(Network { exempt, ..Network::default() }))
     }
 
     fn rules(&self) -> Result<RoomRules, Failure> {

@@ -87,6 +87,9 @@ document! {
         /// Whether the broker itself refuses what does not continue what is stored. Everything that a stage writes results or
         /// dead letters to has to be fenced.
         optional "fence" fence: bool,
+        /// Whether programs other than the stages use it. It is made and kept like the others, and nobody wonders that no stage
+        /// reads or writes it.
+        optional "external" external: bool,
     }
 }
 

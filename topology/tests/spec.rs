@@ -71,7 +71,7 @@ fn an_unknown_key_is_an_error_with_a_guess() {
     assert_eq!((problem.line, problem.column), (3, 33));
     assert_eq!(
         problem.to_string(),
-        "words.yaml:3:33: unknown key \"retentoin\"; expected one of `partitions`, `retention`, `fence`"
+        "words.yaml:3:33: unknown key \"retentoin\"; expected one of `partitions`, `retention`, `fence`, `external`"
     );
     assert_eq!(problem.help.as_deref(), Some("did you mean `retention`?"));
 }

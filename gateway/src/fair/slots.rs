@@ -79,10 +79,7 @@ mod tests {
     }
 
     fn known(slots: &Slots, key: u64) -> Option<u64> {
-        slots
-            .measure_and_replace(&key, |known| Err::<((), Nanos), _>(known))
-            .expect_err("refused")
-            .map(Nanos::as_u64)
+        slots.measure_and_replace(&key, Err::<((), Nanos), _>).expect_err("refused").map(Nanos::as_u64)
     }
 
     #[test]

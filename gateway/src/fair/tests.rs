@@ -234,36 +234,34 @@ proptest! {
     }
 }
 
-/// Prints what a check costs: `cargo test -p ovation-gateway fair::tests::cost -- --ignored --nocapture`.
+/// Prints what a check costs, the best of some rounds, since others use the machine too:
+/// `cargo test --release -p ovation-gateway --lib cost_of_a_check -- --ignored --nocapture`.
 #[test]
 #[ignore = "a measurement"]
 #[expect(clippy::print_stdout, reason = "a measurement tells its result")]
 fn cost_of_a_check() {
-    const CHECKS: u32 = 2_000_000;
+    const CHECKS: u32 = 50_000;
+    const ROUNDS: u32 = 60;
     let fair = Fair {
         per_user: rate("1000000/s:1000000"),
         per_address: rate("1000000/s:1000000"),
         ..Fair::default()
     };
-    let users: Vec<String> = (0..50_000).map(|n| format!("user-{n}")).collect();
-    for threads in [1, 2] {
+    let names: Vec<String> = (0..50_000).map(|n| format!("user-{n}")).collect();
+    for (users, what) in [(100, "100 users"), (50_000, "50,000 users")] {
         let buckets = Buckets::new(&fair, &Network::default());
-        let begin = std::time::Instant::now();
-        std::thread::scope(|scope| {
-            for thread in 0..threads {
-                let (buckets, users) = (&buckets, &users);
-                scope.spawn(move || {
-                    for n in 0..CHECKS {
-                        let place = (n.wrapping_mul(7_919) + thread) as usize % users.len();
-                        let address = IpAddr::from([192, 0, (n >> 8) as u8, n as u8]);
-                        let user = Some(User::Claimed(&users[place]));
-                        let _ =
-                            std::hint::black_box(buckets.check(&Caller { user, address, room: "lobby" }, 1));
-                    }
-                });
+        let mut best = Duration::MAX;
+        for round in 0..ROUNDS {
+            let begin = std::time::Instant::now();
+            for n in 0..CHECKS {
+                let place = n.wrapping_mul(7_919).wrapping_add(round) % users;
+                let [.., high, low] = place.to_be_bytes();
+                let user = Some(User::Claimed(&names[place as usize]));
+                let address = IpAddr::from([192, 0, high, low]);
+                let _ = std::hint::black_box(buckets.check(&Caller { user, address, room: "lobby" }, 1));
             }
-        });
-        let each = begin.elapsed().as_nanos() / u128::from(CHECKS);
-        println!("{threads} thread(s): {each} ns a check of three buckets");
+            best = best.min(begin.elapsed());
+        }
+        println!("{what}: {} ns a check of three buckets", best.as_nanos() / u128::from(CHECKS));
     }
 }

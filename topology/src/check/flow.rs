@@ -53,12 +53,14 @@ impl Check<'_> {
                     || stage.checkpoints.as_deref() == Some(topic)
             })
         };
-        for (name, _) in document.topics.0.iter().flat_map(|topics| &topics.0) {
-            if !used(&name.value) {
+        for (name, topic) in document.topics.0.iter().flat_map(|topics| &topics.0) {
+            let is_external = topic.as_ref().is_some_and(|topic| topic.external == Some(true));
+            if !is_external && !used(&name.value) {
+                let help = "say `external: true` if it is there for other programs".to_owned();
                 self.warning(
                     name.place,
                     format!("no stage reads or writes the topic {:?}", name.value),
-                    None,
+                    Some(help),
                 );
             }
         }
