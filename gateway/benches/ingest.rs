@@ -15,7 +15,7 @@ use axum::{Json, Router};
 use ovation_broker::Broker;
 use ovation_client::fluvio::metadata::topic::TopicSpec;
 use ovation_client::{Admin, Cluster, Producer, ProducerOptions, bounds};
-use ovation_gateway::{Config, Hooks, serve};
+use ovation_gateway::{Config, Fair, Hooks, Rate, serve};
 use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
@@ -149,7 +149,11 @@ fn median(mut values: Vec<f64>) -> f64 {
 async fn start_gateway(cluster: &Cluster, stop: &CancellationToken) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
-    let config = Config::new(cluster.clone());
+    let mut config = Config::new(cluster.clone());
+    // Fair use is asked, and lets everything through.
+    let enough = Rate::per_second(1_000_000, 1_000_000).ok();
+    config.fair = Fair { per_user: enough, per_address: enough, per_room: enough, ..Fair::default() };
+    config.network.exempt.clear();
     tokio::spawn(serve(listener, None, config, Hooks::default(), stop.clone()));
     address
 }
@@ -175,13 +179,13 @@ fn request(path: &str, kind: &str, body: &str) -> Vec<u8> {
     .into_bytes()
 }
 
-struct Rate {
+struct Speed {
     rate: f64,
     failed: u64,
 }
 
 /// Sends the requests in turn over each connection, one after the answer to the other, and counts.
-async fn answered(address: SocketAddr, requests: &[Vec<u8>], connections: usize, time: Duration) -> Rate {
+async fn answered(address: SocketAddr, requests: &[Vec<u8>], connections: usize, time: Duration) -> Speed {
     let (done, failed) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicU64::new(0)));
     let started = Instant::now();
     let clients: Vec<_> = (0..connections)
@@ -207,7 +211,7 @@ async fn answered(address: SocketAddr, requests: &[Vec<u8>], connections: usize,
         client.await.unwrap();
     }
     let rate = done.load(Ordering::Relaxed) as f64 / started.elapsed().as_secs_f64();
-    Rate { rate, failed: failed.load(Ordering::Relaxed) }
+    Speed { rate, failed: failed.load(Ordering::Relaxed) }
 }
 
 /// Reads one answer to its end; true if it is a 200 that took everything.

@@ -1,5 +1,6 @@
 //! The OpenAPI document: made of the handlers and the types, with the limits that are in force.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use axum::http::header;
@@ -10,7 +11,7 @@ use utoipa::OpenApi;
 use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
 
 use crate::config::Config;
-use crate::problem;
+use crate::{problem, wire};
 
 /// What the document says beside the routes.
 #[derive(OpenApi)]
@@ -25,6 +26,7 @@ use crate::problem;
         (name = "rooms", description = "What the crowd does: snapshots, and the feed."),
         (name = "operation", description = "How the gateway is doing."),
     ),
+    components(schemas(wire::FeedMessage, wire::ClientMessage)),
     modifiers(&Bearer),
     security((), ("token" = [])),
 )]
@@ -95,16 +97,16 @@ pub(crate) fn document(
     let event = &config.ingest.rules.limits;
     // The types say the defaults; these are the limits in force.
     let schemas = &mut document["components"]["schemas"];
-    for name in ["Reaction", "BatchItem"] {
+    for name in ["Reaction", "React"] {
         let properties = &mut schemas[name]["properties"];
         properties["count"]["maximum"] = event.count_max.into();
         properties["user"]["maxLength"] = event.user_bytes_max.into();
         properties["id"]["maxLength"] = event.id_bytes_max.into();
     }
-    schemas["BatchItem"]["properties"]["room"]["maxLength"] = event.room_bytes_max.into();
+    schemas["Reaction"]["properties"]["room"]["maxLength"] = event.room_bytes_max.into();
     let types: Vec<String> =
         problem::ALL.iter().map(|kind| format!("{}{}", problem::TYPE_PREFIX, kind.name)).collect();
-    schemas["Problem"]["properties"]["type"]["enum"] = json!(types);
+    schemas["Problem"]["properties"]["type"]["enum"] = json!(types.iter().collect::<BTreeSet<&String>>());
     document["x-limits"] = limits(config)
         .into_iter()
         .map(|(name, value, unit, about)| json!({ "name": name, "value": value, "unit": unit, "about": about }))

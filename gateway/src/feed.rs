@@ -22,14 +22,14 @@ use tokio::time::{Instant, MissedTickBehavior};
 use tokio_util::task::task_tracker::TaskTrackerToken;
 
 use self::entrance::{Pass, UNAUTHORIZED};
-use crate::App;
 use crate::access::{Action, Address, Grant, PROTOCOL};
 use crate::cursor::Cursor;
 use crate::hub::{Update, Watch};
 use crate::ingest::{self, Taken};
 use crate::metrics::Way;
-use crate::problem::{Problem, ProblemBody};
+use crate::problem::Problem;
 use crate::room::Room;
+use crate::{App, wire};
 
 /// Longest `ref` that comes back in an answer, in bytes.
 const REF_BYTES_MAX: usize = 128;
@@ -54,7 +54,7 @@ pub(crate) struct Begin {
     params(Room, ("after" = Option<String>, Query, description = "Cursor to resume after.")),
     responses(
         (status = 101, description = "The feed begins."),
-        (status = "default", description = "A problem.", body = ProblemBody, content_type = "application/problem+json"),
+        (status = "default", description = "A problem.", body = wire::Problem, content_type = "application/problem+json"),
     ),
 )]
 pub(crate) async fn get(

@@ -30,7 +30,6 @@ mod room;
 mod rooms;
 mod router;
 mod server;
-#[cfg(test)]
 mod wire;
 
 use std::sync::Arc;

@@ -8,14 +8,12 @@ use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use ovation_client::ProduceError;
 use ovation_reaction::{Reason, Reject};
-use serde::Serialize;
-use utoipa::ToSchema;
 
 pub(crate) use self::kinds::{ALL, Kind};
 use crate::access::Denied;
 use crate::fair::{self, Limited};
-use crate::ingest::BatchReject;
 use crate::rooms::Refusal;
+use crate::wire::{self, BatchReject};
 
 /// What stands before a problem's name in `type`.
 pub(crate) const TYPE_PREFIX: &str = "urn:ovation:problem:";
@@ -38,36 +36,6 @@ pub(crate) struct Problem {
     rejected: Vec<BatchReject>,
     /// Headers that tell more; a second pointer keeps the type small.
     headers: Vec<(HeaderName, HeaderValue)>,
-}
-
-/// A problem as it is sent: RFC 9457, with members of its own.
-#[derive(Debug, Serialize, ToSchema)]
-#[cfg_attr(test, derive(ts_rs::TS))]
-#[schema(as = Problem)]
-#[cfg_attr(test, ts(rename = "Problem", optional_fields))]
-pub(crate) struct ProblemBody<'a> {
-    /// Stable: `urn:ovation:problem:` and a name.
-    #[schema(example = "urn:ovation:problem:unknown-emoji")]
-    r#type: String,
-    /// The same for every problem of this type.
-    title: &'a str,
-    /// The status of the answer.
-    #[schema(example = 422)]
-    status: u16,
-    /// What exactly, for a person.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    detail: Option<&'a str>,
-    /// Send the reaction again under this id, and it counts once.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    id: Option<&'a str>,
-    /// Seconds to wait before the next try, as in `Retry-After`.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[cfg_attr(test, ts(type = "number"))]
-    retry_after: Option<u64>,
-    /// Each item of a batch of which nothing was stored.
-    #[serde(skip_serializing_if = "<[_]>::is_empty")]
-    #[cfg_attr(test, ts(type = "Array<BatchReject>", optional))]
-    rejected: &'a [BatchReject],
 }
 
 impl Problem {
@@ -343,14 +311,14 @@ impl Problem {
     /// The problem as a JSON object.
     pub(crate) fn to_json(&self) -> String {
         let detail = self.detail();
-        let body = ProblemBody {
+        let body = wire::Problem {
             r#type: self.type_name(),
-            title: self.kind.title,
+            title: self.kind.title.to_owned(),
             status: self.kind.status,
-            detail: (!detail.is_empty()).then_some(detail),
-            id: self.id(),
+            detail: (!detail.is_empty()).then(|| detail.to_owned()),
+            id: self.id.clone(),
             retry_after: self.retry_after_secs(),
-            rejected: &self.rejected,
+            rejected: (!self.rejected.is_empty()).then(|| self.rejected.clone()),
         };
         // Strings and numbers always serialise.
         serde_json::to_string(&body).unwrap_or_default()

@@ -13,9 +13,9 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::access::{Action, Caller, check_origin, cors_layer};
-use crate::problem::{Problem, ProblemBody};
+use crate::problem::Problem;
 use crate::room::Room;
-use crate::{App, accept, api, feed, health, ingest, observe, operator, page};
+use crate::{App, accept, api, feed, health, ingest, observe, operator, page, wire};
 
 /// All routes of the gateway.
 pub(crate) fn router(app: Arc<App>) -> Router {
@@ -55,8 +55,8 @@ pub(crate) fn router(app: Arc<App>) -> Router {
     tag = "rooms",
     params(Room),
     responses(
-        (status = 200, description = "Also of a room that nobody has reacted in yet.", body = Object),
-        (status = "default", description = "A problem.", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 200, description = "Also of a room that nobody has reacted in yet.", body = wire::Snapshot),
+        (status = "default", description = "A problem.", body = wire::Problem, content_type = "application/problem+json"),
     ),
 )]
 async fn snapshot(State(app): State<Arc<App>>, caller: Caller, room: Room) -> Result<Response, Problem> {
@@ -71,7 +71,7 @@ async fn snapshot(State(app): State<Arc<App>>, caller: Caller, room: Room) -> Re
     tag = "rooms",
     responses(
         (status = 200, description = "At most 100.", body = Object),
-        (status = "default", description = "A problem.", body = ProblemBody, content_type = "application/problem+json"),
+        (status = "default", description = "A problem.", body = wire::Problem, content_type = "application/problem+json"),
     ),
 )]
 async fn rooms(State(app): State<Arc<App>>, caller: Caller) -> Result<Response, Problem> {

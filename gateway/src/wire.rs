@@ -1,110 +1,137 @@
-//! What goes over the wire, as types: the TypeScript ones (`web/ovation-api.d.ts`) are made of these, and the tests here show
-//! that what the gateway really sends reads into them and comes out the same.
+//! What goes over the wire, as types: what ingest answers, and what the OpenAPI document and the TypeScript types
+//! (`web/ovation-api.d.ts`) are made of. The tests here show that what the gateway really sends reads into them and comes out the
+//! same.
+#![cfg_attr(not(test), expect(dead_code, reason = "some messages are written by hand, and described here"))]
 
 use std::collections::BTreeMap;
 
-use serde::{Deserialize, Serialize};
+#[cfg(test)]
+use serde::Deserialize;
+use serde::Serialize;
 use serde_json::Value;
+#[cfg(test)]
 use ts_rs::TS;
+use utoipa::ToSchema;
 
 /// A reaction as a client sends it to its room.
-#[derive(Debug, Serialize, Deserialize, TS)]
-#[ts(optional_fields)]
-struct Reaction {
-    /// Its room: needed in a batch, and nowhere else.
+#[derive(Debug, Serialize, ToSchema)]
+#[cfg_attr(test, derive(Deserialize, TS))]
+#[cfg_attr(test, ts(optional_fields))]
+pub(crate) struct Reaction {
+    /// Its room: needed in a batch; elsewhere it is known, and may be left out.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(
+        example = "final-2026",
+        min_length = 1,
+        max_length = 64,
+        pattern = "^[A-Za-z0-9][A-Za-z0-9._~-]*$"
+    )]
     room: Option<String>,
-    /// One emoji of Unicode's list.
+    /// One emoji of Unicode's list, in any presentation.
+    #[schema(example = "🔥")]
     emoji: String,
-    /// Taps, from 1 to 100; 1 if it is left out.
+    /// Taps; 1 if it is left out.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(minimum = 1, maximum = 100)]
     count: Option<u32>,
-    /// Who reacted.
+    /// Who reacted, without control characters; the token's user, where it names one.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(min_length = 1, max_length = 64, pattern = r"^[^\x00-\x1f\x7f-\x9f]*$")]
     user: Option<String>,
-    /// Names the reaction, so that it can be sent again and counts once.
+    /// Names the reaction, so that it can be sent again and counts once. Without control characters.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(min_length = 1, max_length = 64, pattern = r"^[^\x00-\x1f\x7f-\x9f]*$")]
     id: Option<String>,
-    /// When, in ms since 1970; the gateway stamps it otherwise.
+    /// When, in ms since 1970, near the gateway's clock; the gateway stamps it otherwise.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(minimum = 0, maximum = 253_402_300_799_999_i64)]
     ts: Option<i64>,
 }
 
 /// The answer to a reaction that is stored.
-#[derive(Debug, Serialize, Deserialize, TS)]
-#[ts(optional_fields)]
-struct ReactionAccepted {
-    /// Its id: the client's own, or a new one.
-    id: String,
-    /// Partition of the events topic.
-    partition: u32,
+#[derive(Debug, Serialize, ToSchema)]
+#[cfg_attr(test, derive(Deserialize, TS))]
+pub(crate) struct ReactionAccepted {
+    /// Its id: the client's own, or a new one. Sent again under this id within the dedup horizon it counts once.
+    pub(crate) id: String,
+    /// Partition of the events topic, from 0.
+    pub(crate) partition: u32,
     /// Offset of its record.
-    offset: i64,
-    /// True if it had been stored before, as far as the gateway knows.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    duplicate: Option<bool>,
+    pub(crate) offset: i64,
+    /// True if it had been stored before. A gateway that does not know it says nothing, and it counts once all the same.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    #[cfg_attr(test, ts(optional, as = "Option<bool>"))]
+    pub(crate) duplicate: bool,
 }
 
-/// What became of a batch.
-#[derive(Debug, Serialize, Deserialize, TS)]
-struct BatchAnswer {
+/// What became of a batch. The three numbers add up to its items.
+#[derive(Debug, Default, Serialize, ToSchema)]
+#[cfg_attr(test, derive(Deserialize, TS))]
+pub(crate) struct BatchAnswer {
     /// Reactions that the broker has acknowledged.
-    accepted: u64,
-    /// Reactions that had been stored before.
-    duplicates: u64,
+    pub(crate) accepted: u64,
+    /// Reactions that had been stored before; they count once.
+    pub(crate) duplicates: u64,
     /// The others, by their place.
-    rejected: Vec<BatchReject>,
+    pub(crate) rejected: Vec<BatchReject>,
 }
 
 /// Why an item of a batch was not stored.
-#[derive(Debug, Serialize, Deserialize, TS)]
-#[ts(optional_fields)]
-struct BatchReject {
-    /// Place in the batch, from 0.
-    index: u64,
+#[derive(Debug, Clone, Serialize, ToSchema)]
+#[cfg_attr(test, derive(Deserialize, TS))]
+#[cfg_attr(test, ts(optional_fields))]
+pub(crate) struct BatchReject {
+    /// Place in the batch, from 0. Of lines, empty ones do not count.
+    pub(crate) index: u64,
     /// Type of the problem.
-    r#type: String,
+    #[schema(example = "urn:ovation:problem:unknown-emoji")]
+    pub(crate) r#type: String,
     /// The status that the item would have alone. 429 and from 500 on: send it again later.
-    status: u16,
+    #[schema(example = 422)]
+    pub(crate) status: u16,
     /// The same for every problem of this type.
-    title: String,
+    pub(crate) title: String,
     /// What exactly, for a person.
-    detail: String,
+    pub(crate) detail: String,
     /// Send the reaction again under this id, and it counts once.
     #[serde(skip_serializing_if = "Option::is_none")]
-    id: Option<String>,
+    pub(crate) id: Option<String>,
     /// Seconds to wait before the next try.
     #[serde(skip_serializing_if = "Option::is_none")]
-    retry_after: Option<u64>,
+    pub(crate) retry_after: Option<u64>,
 }
 
-/// An error answer (RFC 9457).
-#[derive(Debug, Serialize, Deserialize, TS)]
-#[ts(optional_fields)]
-struct Problem {
+/// An error answer (RFC 9457), with members of its own.
+#[derive(Debug, Serialize, ToSchema)]
+#[cfg_attr(test, derive(Deserialize, TS))]
+#[cfg_attr(test, ts(optional_fields))]
+pub(crate) struct Problem {
     /// Stable: `urn:ovation:problem:` and a name.
-    r#type: String,
+    #[schema(example = "urn:ovation:problem:unknown-emoji")]
+    pub(crate) r#type: String,
     /// The same for every problem of this type.
-    title: String,
+    pub(crate) title: String,
     /// The status of the answer.
-    status: u16,
+    #[schema(example = 422)]
+    pub(crate) status: u16,
     /// What exactly, for a person.
     #[serde(skip_serializing_if = "Option::is_none")]
-    detail: Option<String>,
+    pub(crate) detail: Option<String>,
     /// Send the reaction again under this id, and it counts once.
     #[serde(skip_serializing_if = "Option::is_none")]
-    id: Option<String>,
-    /// Seconds to wait before the next try.
+    pub(crate) id: Option<String>,
+    /// Seconds to wait before the next try, as in `Retry-After`.
     #[serde(skip_serializing_if = "Option::is_none")]
-    retry_after: Option<u64>,
+    pub(crate) retry_after: Option<u64>,
     /// Each item of a batch of which nothing was stored.
     #[serde(skip_serializing_if = "Option::is_none")]
-    rejected: Option<Vec<BatchReject>>,
+    pub(crate) rejected: Option<Vec<BatchReject>>,
 }
 
 /// A room as it is now.
-#[derive(Debug, Serialize, Deserialize, TS)]
-struct Snapshot {
+#[derive(Debug, Serialize, ToSchema)]
+#[cfg_attr(test, derive(Deserialize, TS))]
+pub(crate) struct Snapshot {
     /// Where the feed goes on: `?after=CURSOR`.
     cursor: String,
     /// The room.
@@ -118,8 +145,9 @@ struct Snapshot {
 }
 
 /// A window's counts, as they stand in the aggregate topic.
-#[derive(Debug, Serialize, Deserialize, TS)]
-struct WindowUpdate {
+#[derive(Debug, Serialize, ToSchema)]
+#[cfg_attr(test, derive(Deserialize, TS))]
+pub(crate) struct WindowUpdate {
     /// Stage that made it.
     stage: String,
     /// Epoch of the stage: counts resets.
@@ -136,17 +164,17 @@ struct WindowUpdate {
     r#final: bool,
     /// The window has become part of a session that starts earlier: this is its last result, and it holds nothing.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    #[ts(optional, as = "Option<bool>")]
+    #[cfg_attr(test, ts(optional, as = "Option<bool>"))]
     retracted: bool,
     /// Taps in the window.
     total: u64,
     /// Taps by emoji.
-    #[ts(type = "Record<string, number>")]
+    #[cfg_attr(test, ts(type = "Record<string, number>"))]
     counts: BTreeMap<String, u64>,
     /// Distinct reactors, an estimate; null where nobody estimates.
     users: Option<u64>,
     /// Mood; null where nobody judges it.
-    #[ts(type = "unknown")]
+    #[cfg_attr(test, ts(type = "unknown"))]
     sentiment: Option<Value>,
     /// The room's counters since the epoch.
     room_totals: RoomTotals,
@@ -155,12 +183,13 @@ struct WindowUpdate {
 }
 
 /// Names one window of a room: by `name` and `start`, because a session's end grows.
-#[derive(Debug, Serialize, Deserialize, TS)]
-struct WindowRef {
+#[derive(Debug, Serialize, ToSchema)]
+#[cfg_attr(test, derive(Deserialize, TS))]
+pub(crate) struct WindowRef {
     /// Name of the definition.
     name: String,
     /// What kind of window.
-    #[ts(type = r#""tumbling" | "hopping" | "session""#)]
+    #[cfg_attr(test, ts(type = r#""tumbling" | "hopping" | "session""#))]
     kind: String,
     /// Start, ms since 1970.
     start: i64,
@@ -169,8 +198,9 @@ struct WindowRef {
 }
 
 /// Cumulative counters of a room.
-#[derive(Debug, Serialize, Deserialize, TS)]
-struct RoomTotals {
+#[derive(Debug, Serialize, ToSchema)]
+#[cfg_attr(test, derive(Deserialize, TS))]
+pub(crate) struct RoomTotals {
     /// Taps that count in at least one window.
     reactions: u64,
     /// Taps, for each window that had closed before they came.
@@ -182,8 +212,9 @@ struct RoomTotals {
 }
 
 /// A place in the source topic.
-#[derive(Debug, Serialize, Deserialize, TS)]
-struct UpdateSource {
+#[derive(Debug, Serialize, ToSchema)]
+#[cfg_attr(test, derive(Deserialize, TS))]
+pub(crate) struct UpdateSource {
     /// Partition.
     partition: u32,
     /// Offset.
@@ -191,9 +222,10 @@ struct UpdateSource {
 }
 
 /// What the feed sends.
-#[derive(Debug, Serialize, Deserialize, TS)]
+#[derive(Debug, Serialize, ToSchema)]
+#[cfg_attr(test, derive(Deserialize, TS))]
 #[serde(tag = "type", rename_all = "lowercase")]
-enum FeedMessage {
+pub(crate) enum FeedMessage {
     /// The room as it is: at the beginning, and after `skipped`.
     Snapshot(Snapshot),
     /// A window's new counts.
@@ -212,16 +244,22 @@ enum FeedMessage {
     Ack {
         /// The client's own, from its message.
         #[serde(skip_serializing_if = "Option::is_none")]
-        #[ts(optional)]
+        #[cfg_attr(test, ts(optional))]
         r#ref: Option<String>,
-        /// The reaction's id.
-        id: String,
+        /// The reaction's id; none in the answer to a token.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        #[cfg_attr(test, ts(optional))]
+        id: Option<String>,
+        /// True if it had been stored before, as far as the gateway knows.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        #[cfg_attr(test, ts(optional, as = "Option<bool>"))]
+        duplicate: bool,
     },
     /// A message was not taken.
     Error {
         /// The client's own, from its message.
         #[serde(skip_serializing_if = "Option::is_none")]
-        #[ts(optional)]
+        #[cfg_attr(test, ts(optional))]
         r#ref: Option<String>,
         /// Why.
         problem: Problem,
@@ -229,22 +267,28 @@ enum FeedMessage {
 }
 
 /// What the feed takes.
-#[derive(Debug, Serialize, Deserialize, TS)]
+#[derive(Debug, Serialize, ToSchema)]
+#[cfg_attr(test, derive(Deserialize, TS))]
 #[serde(tag = "type", rename_all = "lowercase")]
-enum ClientMessage {
+pub(crate) enum ClientMessage {
     /// A reaction to the feed's room.
     React(React),
     /// The token, where it was not sent with the handshake.
     Auth {
         /// The token.
         token: String,
+        /// Comes back with the answer; without it there is none.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        #[cfg_attr(test, ts(optional))]
+        r#ref: Option<String>,
     },
 }
 
 /// A reaction on the feed's socket.
-#[derive(Debug, Serialize, Deserialize, TS)]
-#[ts(optional_fields)]
-struct React {
+#[derive(Debug, Serialize, ToSchema)]
+#[cfg_attr(test, derive(Deserialize, TS))]
+#[cfg_attr(test, ts(optional_fields))]
+pub(crate) struct React {
     /// Comes back with the answer.
     #[serde(skip_serializing_if = "Option::is_none")]
     r#ref: Option<String>,
@@ -261,4 +305,5 @@ struct React {
     id: Option<String>,
 }
 
+#[cfg(test)]
 mod tests;

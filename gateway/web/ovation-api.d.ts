@@ -5,27 +5,27 @@
  */
 export type Reaction = { 
 /**
- * Its room: needed in a batch, and nowhere else.
+ * Its room: needed in a batch; elsewhere it is known, and may be left out.
  */
 room?: string, 
 /**
- * One emoji of Unicode's list.
+ * One emoji of Unicode's list, in any presentation.
  */
 emoji: string, 
 /**
- * Taps, from 1 to 100; 1 if it is left out.
+ * Taps; 1 if it is left out.
  */
 count?: number, 
 /**
- * Who reacted.
+ * Who reacted, without control characters; the token's user, where it names one.
  */
 user?: string, 
 /**
- * Names the reaction, so that it can be sent again and counts once.
+ * Names the reaction, so that it can be sent again and counts once. Without control characters.
  */
 id?: string, 
 /**
- * When, in ms since 1970; the gateway stamps it otherwise.
+ * When, in ms since 1970, near the gateway's clock; the gateway stamps it otherwise.
  */
 ts?: number, };
 
@@ -34,11 +34,11 @@ ts?: number, };
  */
 export type ReactionAccepted = { 
 /**
- * Its id: the client's own, or a new one.
+ * Its id: the client's own, or a new one. Sent again under this id within the dedup horizon it counts once.
  */
 id: string, 
 /**
- * Partition of the events topic.
+ * Partition of the events topic, from 0.
  */
 partition: number, 
 /**
@@ -46,12 +46,12 @@ partition: number,
  */
 offset: number, 
 /**
- * True if it had been stored before, as far as the gateway knows.
+ * True if it had been stored before. A gateway that does not know it says nothing, and it counts once all the same.
  */
 duplicate?: boolean, };
 
 /**
- * What became of a batch.
+ * What became of a batch. The three numbers add up to its items.
  */
 export type BatchAnswer = { 
 /**
@@ -59,7 +59,7 @@ export type BatchAnswer = {
  */
 accepted: number, 
 /**
- * Reactions that had been stored before.
+ * Reactions that had been stored before; they count once.
  */
 duplicates: number, 
 /**
@@ -72,7 +72,7 @@ rejected: Array<BatchReject>, };
  */
 export type BatchReject = { 
 /**
- * Place in the batch, from 0.
+ * Place in the batch, from 0. Of lines, empty ones do not count.
  */
 index: number, 
 /**
@@ -101,7 +101,7 @@ id?: string,
 retry_after?: number, };
 
 /**
- * An error answer (RFC 9457).
+ * An error answer (RFC 9457), with members of its own.
  */
 export type Problem = { 
 /**
@@ -125,7 +125,7 @@ detail?: string,
  */
 id?: string, 
 /**
- * Seconds to wait before the next try.
+ * Seconds to wait before the next try, as in `Retry-After`.
  */
 retry_after?: number, 
 /**
@@ -295,9 +295,13 @@ count: number, } | { "type": "ack",
  */
 ref?: string, 
 /**
- * The reaction's id.
+ * The reaction's id; none in the answer to a token.
  */
-id: string, } | { "type": "error", 
+id?: string, 
+/**
+ * True if it had been stored before, as far as the gateway knows.
+ */
+duplicate?: boolean, } | { "type": "error", 
 /**
  * The client's own, from its message.
  */
@@ -314,7 +318,11 @@ export type ClientMessage = { "type": "react" } & React | { "type": "auth",
 /**
  * The token.
  */
-token: string, };
+token: string, 
+/**
+ * Comes back with the answer; without it there is none.
+ */
+ref?: string, };
 
 /**
  * A reaction on the feed's socket.

@@ -97,19 +97,18 @@ fn more_at_once_than_a_bucket_holds_is_told_apart() {
 fn the_headers_name_every_policy_and_the_tightest_bucket() {
     let (buckets, _clock) = buckets("20/s:100", "2000/s:10000", "20000/s:40000");
     let text = |headers: &HeaderMap, name: &str| headers[name].to_str().expect("text").to_owned();
-    let mut headers = HeaderMap::new();
     let left = buckets.check(&caller("a", "192.0.2.1", "lobby"), 58).expect("let through");
-    headers.extend(buckets.headers(&left).expect("limited"));
+    let headers = HeaderMap::from_iter(buckets.headers(&left).expect("limited"));
     assert_eq!(
         text(&headers, "ratelimit-policy"),
         r#""user";q=100;w=5, "address";q=10000;w=5, "room";q=40000;w=2"#
     );
     assert_eq!(text(&headers, "ratelimit"), r#""user";r=42;t=3"#, "58 tokens take 2.9 s");
     let left = buckets.check(&caller("a", "127.0.0.1", "lobby"), 1).expect("let through");
-    headers.extend(buckets.headers(&left).expect("limited"));
+    let headers = HeaderMap::from_iter(buckets.headers(&left).expect("limited"));
     assert_eq!(text(&headers, "ratelimit-policy"), r#""user";q=100;w=5, "room";q=40000;w=2"#);
     let limited = buckets.check(&caller("a", "192.0.2.1", "lobby"), 50).expect_err("refused");
-    headers.extend(limited.headers());
+    let headers = HeaderMap::from_iter(limited.headers());
     // What stands behind the bucket that refused was not asked.
     assert_eq!(text(&headers, "ratelimit-policy"), r#""user";q=100;w=5"#);
     assert_eq!(text(&headers, "ratelimit"), r#""user";r=41;t=1"#);

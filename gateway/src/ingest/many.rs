@@ -9,66 +9,25 @@ use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::response::{AppendHeaders, IntoResponse as _, Response};
 use ovation_reaction::Draft;
-use serde::Serialize;
 use serde::de::{DeserializeSeed, Deserializer as _, Error as _, SeqAccess, Visitor};
 use serde_json::value::RawValue;
-use utoipa::ToSchema;
 
 use super::body::{self, Taken};
-use super::{Admitted, BatchItem, Sender, json, key};
+use super::{Admitted, Sender, json, key};
 use crate::App;
 use crate::access::{Action, Caller};
 use crate::fair::Left;
 use crate::metrics::Way;
-use crate::problem::{Problem, ProblemBody};
-
-/// What became of a batch. The three numbers add up to its items.
-#[derive(Debug, Default, Serialize, ToSchema)]
-#[cfg_attr(test, derive(ts_rs::TS))]
-pub(crate) struct BatchAnswer {
-    /// Reactions that the broker has acknowledged.
-    #[schema(minimum = 0)]
-    pub(crate) accepted: usize,
-    /// Reactions that had been stored before; they count once.
-    #[schema(minimum = 0)]
-    pub(crate) duplicates: usize,
-    /// The others, by their place.
-    pub(crate) rejected: Vec<BatchReject>,
-}
-
-/// Why an item was not stored.
-#[derive(Debug, Clone, Serialize, ToSchema)]
-#[cfg_attr(test, derive(ts_rs::TS), ts(optional_fields))]
-pub(crate) struct BatchReject {
-    /// Place in the batch, from 0. Of lines, empty ones do not count.
-    #[schema(minimum = 0)]
-    index: usize,
-    /// Type of the problem.
-    #[schema(example = "urn:ovation:problem:unknown-emoji")]
-    r#type: String,
-    /// The status that the item would have alone. 429 and from 500 on: send it again later.
-    #[schema(example = 422)]
-    status: u16,
-    /// The same for every problem of this type.
-    title: &'static str,
-    /// What exactly, for a person.
-    detail: String,
-    /// Send the reaction again under this id, and it counts once.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    id: Option<String>,
-    /// Seconds to wait before the next try.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[cfg_attr(test, ts(type = "number"))]
-    retry_after: Option<u64>,
-}
+use crate::problem::Problem;
+use crate::wire::{self, BatchAnswer, BatchReject, Reaction};
 
 impl BatchReject {
     fn new(index: usize, problem: &Problem) -> Self {
         Self {
-            index,
+            index: index as u64,
             r#type: problem.type_name(),
             status: problem.kind().status,
-            title: problem.kind().title,
+            title: problem.kind().title.to_owned(),
             detail: problem.detail().to_owned(),
             id: problem.id().map(str::to_owned),
             retry_after: problem.retry_after_secs(),
@@ -89,10 +48,10 @@ impl BatchReject {
         ("Idempotency-Key" = Option<String>, Header, description = "Makes the ids of items that have none."),
         ("Content-Encoding" = Option<String>, Header, description = "`gzip`, `zstd` or `br`."),
     ),
-    request_body(content((Vec<BatchItem> = "application/json"), (String = "application/x-ndjson"), (String = "text/plain"))),
+    request_body(content((Vec<Reaction> = "application/json"), (String = "application/x-ndjson"), (String = "text/plain"))),
     responses(
         (status = 200, description = "What became of each.", body = BatchAnswer),
-        (status = "default", description = "A problem.", body = ProblemBody, content_type = "application/problem+json"),
+        (status = "default", description = "A problem.", body = wire::Problem, content_type = "application/problem+json"),
     ),
 )]
 pub(crate) async fn post(

@@ -7,15 +7,16 @@ use axum::body::Body;
 use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::response::{AppendHeaders, IntoResponse as _, Response};
-use ovation_reaction::Draft;
+use ovation_reaction::{Draft, Reason};
 
 use super::body::{self, Taken};
-use super::{ReactionAccepted, ReactionBody, json, key};
+use super::{json, key};
 use crate::App;
 use crate::access::{Action, Caller};
 use crate::metrics::Way;
-use crate::problem::{Problem, ProblemBody};
+use crate::problem::{Kind, Problem};
 use crate::room::Room;
+use crate::wire::{self, Reaction, ReactionAccepted};
 
 /// Send one reaction.
 ///
@@ -26,10 +27,10 @@ use crate::room::Room;
     path = "/v1/rooms/{room}/reactions",
     tag = "reactions",
     params(Room, ("Idempotency-Key" = Option<String>, Header, description = "The reaction's id, where the body has none.")),
-    request_body(content((ReactionBody = "application/json"), (ReactionBody = "text/plain"))),
+    request_body(content((Reaction = "application/json"), (Reaction = "text/plain"))),
     responses(
         (status = 200, description = "The broker has it.", body = ReactionAccepted),
-        (status = "default", description = "A problem.", body = ProblemBody, content_type = "application/problem+json"),
+        (status = "default", description = "A problem.", body = wire::Problem, content_type = "application/problem+json"),
     ),
 )]
 pub(crate) async fn post(
@@ -45,8 +46,12 @@ pub(crate) async fn post(
         Taken { lines: false, bytes_max: config.body_bytes_max, inflated_bytes_max: config.body_bytes_max };
     let key = key::key_in(&headers)?;
     let body = body::read(taken, config, &app.decoders, &headers, body).await?;
-    let admitted = json::read(&body, config.json_depth_max).and_then(|draft: Draft<'_>| {
-        app.admit(caller.sender(), Draft { room: Some(room.as_str().into()), ..draft }, key)
+    let admitted = json::read(&body, config.json_depth_max).and_then(|draft: Draft<'_>| match &draft.room {
+        Some(other) if other != room.as_str() => {
+            let detail = "the body names another room than the path; leave `room` out";
+            Err(Problem::of(Kind::of(Reason::BadRoom), detail))
+        }
+        _ => app.admit(caller.sender(), Draft { room: Some(room.as_str().into()), ..draft }, key),
     });
     let headers = admitted.as_ref().ok().and_then(|admitted| app.buckets.headers(&admitted.left));
     let taken = app.take(Way::One, admitted.map(|admitted| admitted.reaction)).await?;

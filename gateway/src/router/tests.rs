@@ -335,3 +335,67 @@ async fn answers_are_json_and_carry_the_id_of_the_request() {
     let page = Request::get("/").header(header::ACCEPT, "text/html").body(Body::empty()).expect("a request");
     assert_eq!(answer(page).await.status(), StatusCode::OK);
 }
+
+/// The committed document, for reading and for generators.
+const OPENAPI: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/openapi.json");
+
+#[tokio::test]
+async fn the_committed_openapi_document_is_the_one_that_is_served() {
+    let app = App::new(Config::new(Cluster::new("127.0.0.1:1")), Hooks::default(), CancellationToken::new());
+    let request = Request::get("/openapi.json").body(Body::empty()).expect("a request");
+    let response = router(app).oneshot(request).await.expect("infallible");
+    assert_eq!(response.headers()[header::CONTENT_TYPE], "application/json");
+    let served = text(response).await + "\n";
+    if std::env::var_os("OVATION_UPDATE").is_some_and(|value| value == "1") {
+        std::fs::write(OPENAPI, &served).expect("the file can be written");
+    }
+    let committed = std::fs::read_to_string(OPENAPI).unwrap_or_default();
+    assert!(committed == served, "docs/openapi.json is another one; run the test with OVATION_UPDATE=1");
+}
+
+#[tokio::test]
+async fn limits_in_the_document_are_those_in_force() {
+    let mut config = Config::new(Cluster::new("127.0.0.1:1"));
+    config.ingest.rules.limits.count_max = 7;
+    let router = router(App::new(config, Hooks::default(), CancellationToken::new()));
+    let request = Request::get("/openapi.json").body(Body::empty()).expect("a request");
+    let document = json(router.oneshot(request).await.expect("infallible")).await;
+    assert_eq!(document["components"]["schemas"]["Reaction"]["properties"]["count"]["maximum"], 7);
+    let limits = document["x-limits"].as_array().expect("a list");
+    assert!(limits.iter().any(|limit| limit["name"] == "count-max" && limit["value"] == 7));
+}
+
+#[test]
+fn every_kind_of_problem_is_documented() {
+    let docs = include_str!("../../../docs/ingest.md");
+    for kind in crate::problem::ALL {
+        let row = format!("| {} | `{}` | {}. {} |", kind.status, kind.name, kind.title, kind.about);
+        assert!(docs.lines().any(|line| line == row), "docs/ingest.md lacks: {row}");
+    }
+}
+
+#[tokio::test]
+async fn operators_have_an_address_of_their_own() {
+    let mut config = Config::new(Cluster::new("127.0.0.1:1"));
+    config.operator_routes = false;
+    let app = App::new(config, Hooks::default(), CancellationToken::new());
+    let ask = async |router: Router, path: &str| {
+        let request = Request::get(path).body(Body::empty()).expect("a request");
+        router.oneshot(request).await.expect("infallible")
+    };
+    for path in ["/metrics", "/admin/rooms"] {
+        assert_problem(ask(router(Arc::clone(&app)), path).await, 404, "not-found").await;
+    }
+    let operators = operator::router(&app);
+    assert_eq!(ask(operators.clone(), "/metrics").await.status(), StatusCode::OK);
+    assert_eq!(ask(operators.clone(), "/healthz").await.status(), StatusCode::OK);
+    // Without keys nobody is an admin, also not on this machine.
+    assert_problem(ask(operators.clone(), "/admin/rooms").await, 403, "forbidden").await;
+    assert_problem(ask(operators, "/v1/rooms").await, 404, "not-found").await;
+}
+
+#[tokio::test]
+async fn a_body_may_not_name_another_room() {
+    assert_problem(react("a", JSON, r#"{"emoji":"🔥","room":"b"}"#).await, 422, "bad-room").await;
+    assert_problem(react("a", JSON, r#"{"emoji":"🔥","room":"a"}"#).await, 503, "broker-unavailable").await;
+}

@@ -10,8 +10,11 @@ use serde::de::DeserializeOwned;
 use ts_rs::Config;
 
 use super::*;
+use ovation_client::Stored;
+
 use crate::feed;
 use crate::hub;
+use crate::ingest::Taken;
 use crate::problem;
 
 /// The committed file.
@@ -90,8 +93,13 @@ async fn the_feed_sends_these_messages() {
     let read = assert_reads::<FeedMessage>(&snapshot);
     assert!(matches!(read, FeedMessage::Snapshot(Snapshot { windows, .. }) if windows.len() == 1));
     assert!(matches!(assert_reads::<FeedMessage>(&update), FeedMessage::Update { .. }));
-    assert_reads::<FeedMessage>(&feed::ack(Some("mine-1"), "019a"));
-    assert_reads::<FeedMessage>(&feed::ack(None, "019a"));
+    let place = Stored { partition: 0, offset: 7 };
+    for is_duplicate in [false, true] {
+        let taken = Taken { id: "019a".into(), place, is_duplicate };
+        assert_reads::<FeedMessage>(&feed::ack(Some("mine-1"), Some(&taken)));
+        assert_reads::<FeedMessage>(&feed::ack(None, Some(&taken)));
+    }
+    assert_reads::<FeedMessage>(&feed::ack(Some("mine-1"), None));
     let problem = problem::Problem::too_large(7);
     let FeedMessage::Error { problem, .. } = assert_reads(&feed::error(Some("mine-1"), &problem)) else {
         panic!("an error is an error")
