@@ -1,7 +1,8 @@
 //! How much of a bare server's speed is left when each reaction is checked, stored by a broker and acknowledged?
 //!
 //! `cargo bench -p ovation-gateway --bench ingest`: one process holds the embedded broker, the gateway, the baselines and the
-//! load, and they take turns, so only the ratios mean something. `-- --rounds 3 --seconds 2` makes it shorter.
+//! load, and they take turns, so only the ratios mean something. `-- --rounds 3 --seconds 2` makes it shorter, `-- --batches` leaves
+//! single reactions out.
 
 #![expect(clippy::unwrap_used, clippy::print_stdout, reason = "a measurement may stop at the first surprise")]
 
@@ -32,13 +33,21 @@ struct Plan {
     time: Duration,
     connections: usize,
     batch_connections: usize,
+    /// Whether single reactions are measured, too.
+    singles: bool,
 }
 
 impl Plan {
     fn from_args() -> Self {
-        let mut plan =
-            Self { rounds: 7, time: Duration::from_secs(3), connections: 64, batch_connections: 8 };
+        let mut plan = Self {
+            rounds: 7,
+            time: Duration::from_secs(3),
+            connections: 64,
+            batch_connections: 8,
+            singles: true,
+        };
         let args: Vec<String> = std::env::args().collect();
+        plan.singles = !args.iter().any(|arg| arg == "--batches");
         for pair in args.windows(2) {
             let value = || pair[1].parse::<usize>().unwrap();
             match pair[0].as_str() {
@@ -107,38 +116,43 @@ async fn main() {
     });
     let batch = vec![request("/v1/reactions", "application/x-ndjson", &lines.collect::<String>())];
 
+    if plan.singles {
+        measure_singles(&plan, bare, gateway, &singles).await;
+    }
+    measure_batches(&plan, &producer, gateway, &batch).await;
+    stop.cancel();
+    broker.shutdown().await;
+}
+
+async fn measure_singles(plan: &Plan, bare: SocketAddr, gateway: SocketAddr, requests: &[Vec<u8>]) {
     println!(
         "single reactions, HTTP/1.1 keep-alive, {} connections, {:?} a turn",
         plan.connections, plan.time
     );
     let mut ratios = Vec::new();
     for _ in 0..plan.rounds {
-        let base = answered(bare, &singles, plan.connections, plan.time).await;
-        let ours = answered(gateway, &singles, plan.connections, plan.time).await;
+        let base = answered(bare, requests, plan.connections, plan.time).await;
+        let ours = answered(gateway, requests, plan.connections, plan.time).await;
         assert_eq!(base.failed + ours.failed, 0, "an answer was not 200");
-        println!(
-            "  bare axum {:>8.0}/s   gateway {:>8.0}/s   ratio {:.2}",
-            base.rate,
-            ours.rate,
-            ours.rate / base.rate
-        );
-        ratios.push(ours.rate / base.rate);
+        let ratio = ours.rate / base.rate;
+        println!("  bare axum {:>8.0}/s   gateway {:>8.0}/s   ratio {ratio:.2}", base.rate, ours.rate);
+        ratios.push(ratio);
     }
     println!("  median ratio {:.2}", median(ratios));
+}
 
+async fn measure_batches(plan: &Plan, producer: &Producer, gateway: SocketAddr, requests: &[Vec<u8>]) {
     println!("batches of {BATCH} NDJSON, {} connections, {:?} a turn", plan.batch_connections, plan.time);
     let mut ratios = Vec::new();
     for _ in 0..plan.rounds {
-        let base = produced(&producer, plan.batch_connections, plan.time).await;
-        let ours = answered(gateway, &batch, plan.batch_connections, plan.time).await;
+        let base = produced(producer, plan.batch_connections, plan.time).await;
+        let ours = answered(gateway, requests, plan.batch_connections, plan.time).await;
         assert_eq!(ours.failed, 0, "an answer was not 200");
         let rate = ours.rate * BATCH as f64;
         println!("  bare produce {base:>8.0}/s   gateway {rate:>8.0}/s   ratio {:.2}", rate / base);
         ratios.push(rate / base);
     }
     println!("  median ratio {:.2}", median(ratios));
-    stop.cancel();
-    broker.shutdown().await;
 }
 
 fn median(mut values: Vec<f64>) -> f64 {

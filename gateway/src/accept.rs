@@ -1,22 +1,9 @@
 //! `Accept`: the interface answers JSON, and says so where a client takes none.
 
-use axum::extract::Request;
 use axum::http::{HeaderMap, header};
-use axum::middleware::Next;
-use axum::response::{IntoResponse as _, Response};
-
-use crate::problem::Problem;
-
-/// Answers 406 to clients that exclude JSON.
-pub(crate) async fn json_only(request: Request, next: Next) -> Response {
-    match takes_json(request.headers()) {
-        true => next.run(request).await,
-        false => Problem::not_acceptable().into_response(),
-    }
-}
 
 /// Whether JSON is among what is accepted. Nothing said, and nothing that can be read, is everything.
-fn takes_json(headers: &HeaderMap) -> bool {
+pub(crate) fn takes_json(headers: &HeaderMap) -> bool {
     let lines = headers.get_all(header::ACCEPT);
     let ranges = lines.iter().filter_map(|line| line.to_str().ok()).flat_map(|line| line.split(','));
     let mut best: Option<(u8, bool)> = None;

@@ -25,7 +25,7 @@ use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
 pub(crate) use self::bearer::{PROTOCOL, token_in, token_in_upgrade};
-pub(crate) use self::browser::{check_origin, cors_layer};
+pub(crate) use self::browser::cors_layer;
 pub(crate) use self::caller::{Address, Caller};
 use self::claims::Expected;
 pub(crate) use self::denied::Denied;

@@ -38,6 +38,7 @@ use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use tower_http::cors::CorsLayer;
 
 use crate::access::Access;
 pub use crate::access::{
@@ -76,6 +77,8 @@ pub(crate) struct App {
     pub(crate) hooks: Hooks,
     /// Who may what.
     pub(crate) access: Arc<Access>,
+    /// What browsers are told of it.
+    pub(crate) cors: CorsLayer,
     pub(crate) hub: Arc<Hub>,
     /// How far the hub is with reading its topic.
     pub(crate) standing: Arc<Standing>,
@@ -102,8 +105,10 @@ pub(crate) struct App {
 
 impl App {
     fn new(config: Config, hooks: Hooks, shutdown: CancellationToken) -> Arc<Self> {
+        let access = Access::new(&config.access);
         Arc::new(Self {
-            access: Access::new(&config.access),
+            cors: access::cors_layer(&access),
+            access,
             hub: Hub::new(&config),
             standing: Arc::default(),
             store: Store::open(&config),

@@ -26,6 +26,9 @@ pub(crate) struct Metrics {
     requests: Family<RequestLabels, Counter>,
     latency: Family<RouteLabel, Histogram, fn() -> Histogram>,
     reactions: Family<ReactionLabels, Counter>,
+    /// Those of `reactions` that every request needs, by way.
+    accepted: [Counter; Way::ALL.len()],
+    duplicates: [Counter; Way::ALL.len()],
     taps: Counter,
 }
 
@@ -61,6 +64,8 @@ pub(crate) enum Way {
 }
 
 impl Way {
+    const ALL: [Self; 3] = [Self::One, Self::Many, Self::Feed];
+
     fn name(self) -> &'static str {
         match self {
             Self::One => "one",
@@ -74,10 +79,16 @@ impl Metrics {
     /// All at zero.
     pub(crate) fn new() -> Self {
         let latency = || Histogram::new(exponential_buckets(LATENCY_LEAST_SECONDS, 2.0, LATENCY_BUCKETS));
+        let reactions = Family::<ReactionLabels, Counter>::default();
+        let of = |outcome| {
+            Way::ALL.map(|way| reactions.get_or_create_owned(&ReactionLabels { way: way.name(), outcome }))
+        };
         Self {
             requests: Family::default(),
             latency: Family::new_with_constructor(latency),
-            reactions: Family::default(),
+            accepted: of("accepted"),
+            duplicates: of("duplicate"),
+            reactions,
             taps: Counter::default(),
         }
     }
@@ -92,15 +103,17 @@ impl Metrics {
 
     /// Counts a reaction that is answered; `taps` are its taps.
     pub(crate) fn reaction(&self, way: Way, taps: u64, outcome: &Result<Taken, Problem>) {
-        let outcome = match outcome {
-            Ok(taken) if taken.is_duplicate => "duplicate",
+        match outcome {
+            Ok(taken) if taken.is_duplicate => self.duplicates[way as usize].inc(),
             Ok(_) => {
                 self.taps.inc_by(taps);
-                "accepted"
+                self.accepted[way as usize].inc()
             }
-            Err(problem) => problem.kind().name,
+            Err(problem) => {
+                let labels = ReactionLabels { way: way.name(), outcome: problem.kind().name };
+                self.reactions.get_or_create(&labels).inc()
+            }
         };
-        self.reactions.get_or_create(&ReactionLabels { way: way.name(), outcome }).inc();
     }
 
     fn register(&self, registry: &mut Registry) {

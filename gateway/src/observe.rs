@@ -6,18 +6,22 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use axum::extract::{MatchedPath, Request, State};
-use axum::http::{HeaderMap, HeaderName, HeaderValue};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
 use axum::middleware::Next;
-use axum::response::Response;
+use axum::response::{IntoResponse as _, Response};
+use tower::{Layer as _, ServiceExt as _};
 
-use crate::App;
-use crate::problem::Kind;
+use crate::problem::{Kind, Problem};
+use crate::{App, accept};
 
 /// Name of the header, in requests and answers.
 pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// Longest id that is taken over from a client or a proxy, in bytes.
 const REQUEST_ID_BYTES_MAX: usize = 64;
+
+/// Below it every answer is JSON.
+const API: &str = "/v1/";
 
 /// Gives ids to requests: the process's start and a number.
 #[derive(Debug)]
@@ -48,14 +52,37 @@ impl RequestIds {
     }
 }
 
-/// Around every route.
+/// Around every route of the operators.
 pub(crate) async fn observe(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
+    seen(&app, request, async |request| next.run(request).await).await
+}
+
+/// Around every route of the public address. One layer for all that comes before a route: each one costs every request a few
+/// allocations.
+pub(crate) async fn enter(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
+    seen(&app, request, async |request| {
+        if let Err(problem) = app.access.check_page(request.headers(), request.uri()) {
+            return problem.into_response();
+        }
+        if request.uri().path().starts_with(API) && !accept::takes_json(request.headers()) {
+            return Problem::not_acceptable().into_response();
+        }
+        match request.headers().contains_key(header::ORIGIN) {
+            true => app.cors.layer(next).oneshot(request).await.unwrap_or_else(|never| match never {}),
+            false => next.run(request).await,
+        }
+    })
+    .await
+}
+
+/// Has a request answered, and tells of it.
+async fn seen(app: &App, request: Request, answer: impl AsyncFnOnce(Request) -> Response) -> Response {
     let started = Instant::now();
     let id = app.request_ids.of(request.headers());
     let method = request.method().clone();
     let route = request.extensions().get::<MatchedPath>().cloned();
     let route = route.as_ref().map_or("other", MatchedPath::as_str);
-    let mut response = next.run(request).await;
+    let mut response = answer(request).await;
     let took = started.elapsed();
     let status = response.status();
     let problem = response.extensions().get::<&'static Kind>().map(|kind| kind.name);

@@ -5,17 +5,17 @@ use std::sync::Arc;
 use axum::Router;
 use axum::extract::State;
 use axum::http::header;
-use axum::middleware::{from_fn, from_fn_with_state};
+use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use utoipa::OpenApi as _;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use crate::access::{Action, Caller, check_origin, cors_layer};
+use crate::access::{Action, Caller};
 use crate::problem::Problem;
 use crate::room::Room;
-use crate::{App, accept, api, feed, health, ingest, observe, operator, page, wire};
+use crate::{App, api, feed, health, ingest, observe, operator, page, wire};
 
 /// All routes of the gateway.
 pub(crate) fn router(app: Arc<App>) -> Router {
@@ -25,7 +25,6 @@ pub(crate) fn router(app: Arc<App>) -> Router {
         .routes(routes!(rooms))
         .routes(routes!(snapshot))
         .routes(routes!(feed::get))
-        .layer(from_fn(accept::json_only))
         .routes(routes!(health::healthz))
         .routes(routes!(health::readyz))
         .split_for_parts();
@@ -39,10 +38,7 @@ pub(crate) fn router(app: Arc<App>) -> Router {
         .merge(page::router())
         .fallback(async || Problem::not_found())
         .method_not_allowed_fallback(async || Problem::method_not_allowed())
-        .layer(cors_layer(&app.access))
-        // Around CORS: what comes from a page that may not is refused before anything else is done.
-        .layer(from_fn_with_state(Arc::clone(&app.access), check_origin))
-        .layer(from_fn_with_state(Arc::clone(&app), observe::observe))
+        .layer(from_fn_with_state(Arc::clone(&app), observe::enter))
         .with_state(app)
 }
 

@@ -3,11 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::extract::{Request, State};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, Uri, header};
-use axum::middleware::Next;
-use axum::response::Response;
 use tower_http::cors::{AllowOrigin, CorsLayer};
 
 use super::Access;
@@ -47,19 +44,10 @@ pub(crate) fn cors_layer(access: &Arc<Access>) -> CorsLayer {
         .max_age(CORS_MAX_AGE)
 }
 
-/// Refuses what comes from a page that is not allowed. CORS alone would only keep its answer from the page, and a post
-/// or a WebSocket has its effect before that.
-pub(crate) async fn check_origin(
-    State(access): State<Arc<Access>>,
-    request: Request,
-    next: Next,
-) -> Result<Response, Problem> {
-    access.check_page(request.headers(), request.uri())?;
-    Ok(next.run(request).await)
-}
-
 impl Access {
-    fn check_page(&self, headers: &HeaderMap, uri: &Uri) -> Result<(), Problem> {
+    /// Refuses what comes from a page that is not allowed. CORS alone would only keep its answer from the page, and a post
+    /// or a WebSocket has its effect before that.
+    pub(crate) fn check_page(&self, headers: &HeaderMap, uri: &Uri) -> Result<(), Problem> {
         let origin = headers.get(header::ORIGIN);
         if origin.is_none() && !self.own_names_only {
             return Ok(());
