@@ -25,6 +25,6 @@ pub(crate) use self::store::{Store, Taken};
 impl From<Taken> for ReactionAccepted {
     fn from(taken: Taken) -> Self {
         let Stored { partition, offset } = taken.place;
-        Self { id: taken.id.to_string(), partition, offset, duplicate: taken.is_duplicate }
+        Self { id: taken.id, partition, offset, duplicate: taken.is_duplicate }
     }
 }

@@ -56,8 +56,8 @@ pub(crate) fn check(config: &Ingest, mut draft: Draft<'_>, key: Option<&str>) ->
     }
     let skew_ms = i64::try_from(config.skew.as_millis()).unwrap_or(i64::MAX);
     // The key of the record will be the room.
-    let key = draft.room.as_deref().unwrap_or_default().to_owned();
-    let origin = Origin { key: Some(key.as_bytes()), timestamp: Some(now), partition: 0, offset: 0 };
+    let room = draft.room.clone().unwrap_or_default();
+    let origin = Origin { key: Some(room.as_bytes()), timestamp: Some(now), partition: 0, offset: 0 };
     // Tones are kept here whatever the stage does with them: the event is the record of what was sent.
     let rules = ovation_reaction::Rules {
         skin_tones: ovation_reaction::SkinTones::Keep,
@@ -70,7 +70,7 @@ pub(crate) fn check(config: &Ingest, mut draft: Draft<'_>, key: Option<&str>) ->
             "ts lies more than {skew_ms} ms before the gateway's clock; leave it out to have it stamped"
         )));
     }
-    let event = serde_json::to_vec(&reaction).map_err(|error| Problem::malformed(error.to_string()))?;
+    let event = reaction.to_event();
     if event.len() > rules.limits.event_bytes_max {
         return Err(Problem::too_large(rules.limits.event_bytes_max));
     }

@@ -91,10 +91,9 @@ impl Combiner {
             let count = count.load(Ordering::Relaxed);
             let reaction =
                 Reaction { id: (&*id).into(), room: room.as_str().into(), emoji, count, user: None, ts };
-            let event =
-                serde_json::to_vec(&reaction).map_err(|error| ProduceError::Refused(error.to_string()))?;
+            let event = reaction.to_event();
             let place = producer.send(Some(room.into_bytes()), event).await?;
-            Ok(Taken { id, place, is_duplicate: false })
+            Ok(Taken { id: id.to_string(), place, is_duplicate: false })
         }
     }
 }

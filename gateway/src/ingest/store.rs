@@ -1,7 +1,5 @@
 //! Where checked reactions go: the broker, unless they are known to be there.
 
-use std::sync::Arc;
-
 use ovation_client::{ProduceError, Producer, ProducerOptions, Stored};
 
 use super::combine::Combiner;
@@ -16,7 +14,7 @@ use crate::problem::Problem;
 #[derive(Debug, Clone)]
 pub(crate) struct Taken {
     /// Its id; of a combined one that of the whole.
-    pub(crate) id: Arc<str>,
+    pub(crate) id: String,
     /// Where it is.
     pub(crate) place: Stored,
     /// Whether it was there before this request.
@@ -72,21 +70,22 @@ impl Store {
         {
             return group.await.map_err(|error| Problem::produce(&error, None));
         }
-        let key = reaction.room.as_bytes().to_vec();
-        let sent = Sent::of(&reaction);
-        let outcome = self.producer.send(Some(key), reaction.event).await;
+        let (sent, key, event) = Sent::split(reaction);
+        let outcome = self.producer.send(Some(key), event).await;
         self.answer(sent, outcome)
     }
 
     /// Stores many reactions, and answers each.
     pub(crate) async fn take_all(&self, reactions: Vec<Checked>) -> Vec<Result<Taken, Problem>> {
         let mut answers: Vec<Option<Result<Taken, Problem>>> = Vec::with_capacity(reactions.len());
-        let (mut sent, mut records) = (Vec::new(), Vec::new());
+        let mut sent = Vec::with_capacity(reactions.len());
+        let mut records = Vec::with_capacity(reactions.len());
         for reaction in reactions {
             let known = self.known(&reaction);
             if known.is_none() {
-                sent.push((answers.len(), Sent::of(&reaction)));
-                records.push((Some(reaction.room.into_bytes()), reaction.event));
+                let (own, key, event) = Sent::split(reaction);
+                sent.push((answers.len(), own));
+                records.push((Some(key), event));
             }
             answers.push(known.map(Ok));
         }
@@ -102,7 +101,7 @@ impl Store {
 
     fn known(&self, reaction: &Checked) -> Option<Taken> {
         let place = reaction.is_named.then(|| self.recent.find(&reaction.room, &reaction.id))??;
-        Some(Taken { id: reaction.id.as_str().into(), place, is_duplicate: true })
+        Some(Taken { id: reaction.id.clone(), place, is_duplicate: true })
     }
 
     fn answer(&self, sent: Sent, outcome: Result<Stored, ProduceError>) -> Result<Taken, Problem> {
@@ -111,7 +110,7 @@ impl Store {
                 if let Some(room) = &sent.named_in {
                     self.recent.add(room, &sent.id, place);
                 }
-                Ok(Taken { id: sent.id.into(), place, is_duplicate: false })
+                Ok(Taken { id: sent.id, place, is_duplicate: false })
             }
             Err(error) => {
                 tracing::debug!(%error, "reaction not stored");
@@ -129,8 +128,11 @@ struct Sent {
 }
 
 impl Sent {
-    fn of(reaction: &Checked) -> Self {
-        Self { id: reaction.id.clone(), named_in: reaction.is_named.then(|| reaction.room.clone()) }
+    /// What is kept, and the key and the value that go.
+    fn split(reaction: Checked) -> (Self, Vec<u8>, Vec<u8>) {
+        let Checked { id, is_named, room, event, .. } = reaction;
+        let named_in = is_named.then(|| room.clone());
+        (Self { id, named_in }, room.into_bytes(), event)
     }
 }
 

@@ -1,8 +1,9 @@
 //! Events on the source topic.
 
 use std::borrow::Cow;
+use std::io::Write as _;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Number;
 
 use crate::limits::{ROOM_BYTES_MAX, TIME_MS_MAX};
@@ -54,21 +55,29 @@ pub struct Draft<'a> {
     /// Moves time, and is no reaction.
     pub tick: Option<Number>,
     /// Names this reaction for retries.
-    #[serde(borrow)]
+    #[serde(borrow, default, deserialize_with = "text")]
     pub id: Option<Cow<'a, str>>,
     /// The room.
-    #[serde(borrow)]
+    #[serde(borrow, default, deserialize_with = "text")]
     pub room: Option<Cow<'a, str>>,
     /// Any form of an emoji.
-    #[serde(borrow)]
+    #[serde(borrow, default, deserialize_with = "text")]
     pub emoji: Option<Cow<'a, str>>,
     /// Taps; 1 if it is missing.
     pub count: Option<Number>,
     /// Who reacted.
-    #[serde(borrow)]
+    #[serde(borrow, default, deserialize_with = "text")]
     pub user: Option<Cow<'a, str>>,
     /// When, ms since 1970.
     pub ts: Option<Number>,
+}
+
+/// Reads a text, or null, without a copy where it has no escapes. (serde borrows a `Cow`, but not one in an `Option`.)
+fn text<'de: 'a, 'a, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Cow<'a, str>>, D::Error> {
+    #[derive(Deserialize)]
+    struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
+
+    Ok(Option::<Text<'a>>::deserialize(deserializer)?.map(|Text(text)| text))
 }
 
 impl<'a> From<Written<'a>> for Draft<'a> {
@@ -86,6 +95,33 @@ impl<'a> From<Written<'a>> for Draft<'a> {
 }
 
 impl Reaction<'_> {
+    /// The canonical event.
+    #[must_use]
+    pub fn to_event(&self) -> Vec<u8> {
+        // Room for the names of the fields and for two numbers.
+        const REST_BYTES: usize = 96;
+        let user = self.user.as_deref();
+        let capacity =
+            self.id.len() + self.room.len() + self.emoji.len() + user.map_or(0, str::len) + REST_BYTES;
+        let mut event = Vec::with_capacity(capacity);
+        if needs_escapes(&self.id) || user.is_some_and(needs_escapes) {
+            // Text, numbers and a map of known keys always serialise.
+            let _ = serde_json::to_writer(&mut event, self);
+            return event;
+        }
+        // Rooms and emoji never need escapes. Writing into memory cannot fail.
+        let _ = write!(
+            event,
+            r#"{{"id":"{}","room":"{}","emoji":"{}","count":{}"#,
+            self.id, self.room, self.emoji, self.count
+        );
+        if let Some(user) = user {
+            let _ = write!(event, r#","user":"{user}""#);
+        }
+        let _ = write!(event, r#","ts":{}}}"#, self.ts);
+        event
+    }
+
     /// Whether this text is the canonical event of this reaction, byte for byte.
     #[must_use]
     pub fn is_written(&self, text: &[u8]) -> bool {
@@ -98,6 +134,11 @@ impl Reaction<'_> {
                 && i64::try_from(written.ts) == Ok(self.ts)
         })
     }
+}
+
+/// Whether JSON writes this text in another way than it stands.
+fn needs_escapes(text: &str) -> bool {
+    text.bytes().any(|byte| byte < b' ' || byte == b'"' || byte == b'\\')
 }
 
 /// Whether `room` can name a room: 1 to [`ROOM_BYTES_MAX`] ASCII letters, digits, `-`, `_`, `.` or `~`, the first a letter or

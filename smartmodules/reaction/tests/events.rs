@@ -143,3 +143,20 @@ proptest! {
         prop_assert_eq!(canonical_json(&once, &room), once);
     }
 }
+
+proptest! {
+    #[test]
+    fn the_event_is_what_serde_writes(
+        id in "\\PC{1,20}", user in proptest::option::of("\\PC{1,20}"), count in 1..=COUNT_MAX, ts in 0..1_000_000_000_000_i64,
+    ) {
+        let reaction = ovation_reaction::Reaction {
+            id: id.into(),
+            room: "lobby".into(),
+            emoji: "🔥",
+            count,
+            user: user.map(Into::into),
+            ts,
+        };
+        prop_assert_eq!(reaction.to_event(), serde_json::to_vec(&reaction).expect("serialises"));
+    }
+}
