@@ -10,32 +10,31 @@ use crate::failure::Failure;
 
 /// Options of whatever serves the gateway.
 #[derive(Debug, Args)]
-#[command(next_help_heading = "Who may")]
 pub(crate) struct AccessArgs {
     /// Keys that tokens are signed with: a JWKS document, PEM public keys, or a secret of 32 bytes or more. Read again when
     /// the file changes. Without it everybody may react and watch.
-    #[arg(long, env = "OVATION_KEYS", value_name = "FILE")]
+    #[arg(long, env = "OVATION_KEYS", value_name = "FILE", help_heading = "Who may")]
     pub(crate) keys: Option<PathBuf>,
 
     /// Let everybody react and watch, without tokens, on an address that other machines can reach.
-    #[arg(long, env = "OVATION_OPEN")]
+    #[arg(long, env = "OVATION_OPEN", help_heading = "Who may")]
     pub(crate) open: bool,
 
     /// Origins of pages that may use the gateway, besides its own, separated by commas: https://a.example,
     /// https://*.example.com, http://localhost:*, or * for all.
-    #[arg(long, env = "OVATION_ORIGINS", value_name = "LIST")]
+    #[arg(long, env = "OVATION_ORIGINS", value_name = "LIST", help_heading = "Who may")]
     pub(crate) origins: Vec<String>,
 
     /// Networks of proxies whose X-Forwarded-For is believed, separated by commas, e.g. 10.0.0.0/8,192.0.2.7.
-    #[arg(long, env = "OVATION_TRUSTED_PROXIES", value_name = "LIST")]
+    #[arg(long, env = "OVATION_TRUSTED_PROXIES", value_name = "LIST", help_heading = "Who may")]
     pub(crate) trusted_proxies: Vec<String>,
 
     /// What a token's `iss` has to be.
-    #[arg(long, env = "OVATION_TOKEN_ISSUER", value_name = "NAME")]
+    #[arg(long, env = "OVATION_TOKEN_ISSUER", value_name = "NAME", help_heading = "Who may")]
     pub(crate) token_issuer: Option<String>,
 
     /// What a token's `aud` has to name.
-    #[arg(long, env = "OVATION_TOKEN_AUDIENCE", value_name = "NAME")]
+    #[arg(long, env = "OVATION_TOKEN_AUDIENCE", value_name = "NAME", help_heading = "Who may")]
     pub(crate) token_audience: Option<String>,
 }
 

@@ -8,6 +8,7 @@ use clap::{Args, Parser, Subcommand};
 use ovation_topology::{Partitions, ResetFrom};
 
 use crate::access_args::AccessArgs;
+use crate::connection_args::ConnectionArgs;
 use crate::fair_args::FairArgs;
 use crate::ingest_args::IngestArgs;
 use crate::reset::place;
@@ -121,6 +122,9 @@ pub(crate) struct HttpArgs {
 
     #[command(flatten)]
     pub(crate) ingest: IngestArgs,
+
+    #[command(flatten)]
+    pub(crate) connections: ConnectionArgs,
 
     #[command(flatten)]
     pub(crate) access: AccessArgs,

@@ -14,51 +14,74 @@ const JUDGE: &str = "ovation-validate";
 const COUNTER: &str = "ovation-window";
 
 #[derive(Debug, Args)]
-#[command(next_help_heading = "Taking reactions in")]
 pub(crate) struct IngestArgs {
     /// Largest body with one reaction, before and after decompression.
-    #[arg(long, env = "OVATION_BODY_MAX", value_name = "SIZE", default_value = "16KiB", value_parser = size)]
+    #[arg(long, env = "OVATION_BODY_MAX", value_name = "SIZE", default_value = "16KiB", value_parser = size, help_heading = "Taking reactions in")]
     pub(crate) body_max: usize,
 
     /// Largest body with many reactions, as it is sent.
-    #[arg(long, env = "OVATION_BATCH_MAX", value_name = "SIZE", default_value = "256KiB", value_parser = size)]
+    #[arg(long, env = "OVATION_BATCH_MAX", value_name = "SIZE", default_value = "256KiB", value_parser = size, help_heading = "Taking reactions in")]
     pub(crate) batch_max: usize,
 
     /// Largest body with many reactions after decompression.
-    #[arg(long, env = "OVATION_BATCH_INFLATED_MAX", value_name = "SIZE", default_value = "1MiB", value_parser = size)]
+    #[arg(long, env = "OVATION_BATCH_INFLATED_MAX", value_name = "SIZE", default_value = "1MiB", value_parser = size, help_heading = "Taking reactions in")]
     pub(crate) batch_inflated_max: usize,
 
     /// Most reactions in one request.
-    #[arg(long, env = "OVATION_BATCH_ITEMS_MAX", value_name = "NUMBER", default_value = "1000")]
+    #[arg(
+        long,
+        env = "OVATION_BATCH_ITEMS_MAX",
+        value_name = "NUMBER",
+        default_value = "1000",
+        help_heading = "Taking reactions in"
+    )]
     pub(crate) batch_items_max: usize,
 
     /// Most arrays and objects within each other in what a client sends.
-    #[arg(long, env = "OVATION_JSON_DEPTH_MAX", value_name = "NUMBER", default_value = "8")]
+    #[arg(
+        long,
+        env = "OVATION_JSON_DEPTH_MAX",
+        value_name = "NUMBER",
+        default_value = "8",
+        help_heading = "Taking reactions in"
+    )]
     pub(crate) json_depth_max: usize,
 
     /// Time for a request's body to arrive.
-    #[arg(long, env = "OVATION_BODY_TIMEOUT", value_name = "DURATION", default_value = "10s", value_parser = duration)]
+    #[arg(long, env = "OVATION_BODY_TIMEOUT", value_name = "DURATION", default_value = "10s", value_parser = duration, help_heading = "Taking reactions in")]
     pub(crate) body_timeout: Duration,
 
     /// How far a client's `ts` may be from this machine's clock.
-    #[arg(long, env = "OVATION_INGEST_SKEW", value_name = "DURATION", default_value = "5s", value_parser = duration)]
+    #[arg(long, env = "OVATION_INGEST_SKEW", value_name = "DURATION", default_value = "5s", value_parser = duration, help_heading = "Taking reactions in")]
     pub(crate) ingest_skew: Duration,
 
     /// Time for the broker to acknowledge a reaction; after it the answer is 503.
-    #[arg(long, env = "OVATION_PRODUCE_DEADLINE", value_name = "DURATION", default_value = "5s", value_parser = duration)]
+    #[arg(long, env = "OVATION_PRODUCE_DEADLINE", value_name = "DURATION", default_value = "5s", value_parser = duration, help_heading = "Taking reactions in")]
     pub(crate) produce_deadline: Duration,
 
     /// Reactions on their way to the broker at a time; more are answered 503 at once.
-    #[arg(long, env = "OVATION_IN_FLIGHT_MAX", value_name = "NUMBER", default_value = "20000")]
+    #[arg(
+        long,
+        env = "OVATION_IN_FLIGHT_MAX",
+        value_name = "NUMBER",
+        default_value = "20000",
+        help_heading = "Taking reactions in"
+    )]
     pub(crate) in_flight_max: usize,
 
     /// Ids of clients that are known again, about 200 bytes each.
-    #[arg(long, env = "OVATION_RECENT_IDS_MAX", value_name = "NUMBER", default_value = "100000")]
+    #[arg(
+        long,
+        env = "OVATION_RECENT_IDS_MAX",
+        value_name = "NUMBER",
+        default_value = "100000",
+        help_heading = "Taking reactions in"
+    )]
     pub(crate) recent_ids_max: usize,
 
     /// Merge taps on the same emoji in a room that come within this time, e.g. 5ms; only those that have no id, user or
     /// time of their own. Off by default.
-    #[arg(long, env = "OVATION_INGEST_COMBINE", value_name = "DURATION", value_parser = duration)]
+    #[arg(long, env = "OVATION_INGEST_COMBINE", value_name = "DURATION", value_parser = duration, help_heading = "Taking reactions in")]
     pub(crate) ingest_combine: Option<Duration>,
 }
 

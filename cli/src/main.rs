@@ -5,6 +5,7 @@ mod access_args;
 mod args;
 mod audit;
 mod config_file;
+mod connection_args;
 mod failure;
 mod fair_args;
 mod ingest_args;

@@ -134,6 +134,8 @@ pub(crate) fn gateway(
         events_topic: stage.source.clone(),
         aggregates_topic: stage.sink.clone(),
         drain: args.drain,
+        connections: args.connections.connections(),
+        clients_max: args.connections.feed_clients_max,
         ingest: args.ingest.ingest(topology, stage)?,
         access: entry.access,
         network: entry.network,

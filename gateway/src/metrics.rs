@@ -1,5 +1,6 @@
 //! What the gateway counts. Names and labels are bounded: routes, methods and kinds of problems are known beforehand.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use axum::http::{Method, StatusCode};
@@ -154,6 +155,24 @@ pub(crate) fn exposition(app: &App) -> String {
     gauge("ovation_recent_ids", "Ids that are known again", app.store.recent_ids());
     let feeds = app.config.clients_max.saturating_sub(app.seats.available_permits());
     gauge("ovation_feed_clients", "Clients of feeds", feeds);
+    let counts = &app.connections;
+    let now = |counter: &AtomicU64| usize::try_from(counter.load(Ordering::Relaxed)).unwrap_or(usize::MAX);
+    gauge("ovation_connections_open", "HTTP connections, without those that became feeds", now(&counts.open));
+    gauge("ovation_connections_parked", "Of these, idle ones that hold no buffers", now(&counts.parked));
+    let mut counter = |name: &str, help: &str, value: &AtomicU64| {
+        let counter = Counter::<u64>::default();
+        counter.inc_by(value.load(Ordering::Relaxed));
+        registry.register(name, help, counter);
+    };
+    counter("ovation_connections_accepted", "Connections since the start", &counts.accepted);
+    counter(
+        "ovation_connections_refused",
+        "Closed at once: their address had its share",
+        &counts.refused_per_address,
+    );
+    counter("ovation_connections_yielded", "Closed to make room for others", &counts.closed_under_pressure);
+    counter("ovation_connections_unread", "Cut: the client did not read its answers", &counts.write_timeouts);
+    counter("ovation_connections_unheard", "Cut: a request's head did not come", &counts.header_timeouts);
     (app.hooks.metrics)(&mut registry);
     text(&registry)
 }
