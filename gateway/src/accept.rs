@@ -16,7 +16,7 @@ pub(crate) async fn json_only(request: Request, next: Next) -> Response {
 }
 
 /// Whether JSON is among what is accepted. Nothing said, and nothing that can be read, is everything.
-fn takes_json(headers: &HeaderMap) -> bool {
+pub(crate) fn takes_json(headers: &HeaderMap) -> bool {
     let lines = headers.get_all(header::ACCEPT);
     let ranges = lines.iter().filter_map(|line| line.to_str().ok()).flat_map(|line| line.split(','));
     let mut best: Option<(u8, bool)> = None;

@@ -59,7 +59,8 @@ pub(crate) async fn check_origin(
 }
 
 impl Access {
-    fn check_page(&self, headers: &HeaderMap, uri: &Uri) -> Result<(), Problem> {
+    /// Whether the page that a request comes from may send it.
+    pub(super) fn check_page(&self, headers: &HeaderMap, uri: &Uri) -> Result<(), Problem> {
         let origin = headers.get(header::ORIGIN);
         if origin.is_none() && !self.own_names_only {
             return Ok(());
