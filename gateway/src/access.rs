@@ -8,6 +8,7 @@ mod browser;
 mod caller;
 mod claims;
 mod denied;
+pub(crate) mod fuzzing;
 mod grant;
 mod keys;
 mod mint;

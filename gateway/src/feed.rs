@@ -1,8 +1,9 @@
 //! The feed: a WebSocket, both ways. Updates out, reactions in.
 
 mod entrance;
+pub(crate) mod fuzzing;
+pub(crate) mod message;
 
-use std::borrow::Cow;
 use std::sync::Arc;
 
 use axum::extract::ws::rejection::WebSocketUpgradeRejection;
@@ -22,17 +23,15 @@ use tokio::time::{Instant, MissedTickBehavior};
 use tokio_util::task::task_tracker::TaskTrackerToken;
 
 use self::entrance::{Pass, UNAUTHORIZED};
+use self::message::{Asked, Heard};
 use crate::access::{Action, Address, Grant, PROTOCOL};
 use crate::cursor::Cursor;
 use crate::hub::{Update, Watch};
-use crate::ingest::{self, Taken};
+use crate::ingest::Taken;
 use crate::metrics::Way;
 use crate::problem::Problem;
 use crate::room::Room;
 use crate::{App, wire};
-
-/// Longest `ref` that comes back in an answer, in bytes.
-const REF_BYTES_MAX: usize = 128;
 
 /// Updates that go out in one write when several wait.
 const WRITE_UPDATES_MAX: usize = 32;
@@ -82,25 +81,6 @@ pub(crate) async fn get(
         };
         cut.run_until_cancelled(visit).await;
     }))
-}
-
-/// A message from a client.
-#[derive(Deserialize)]
-pub(crate) struct Incoming<'a> {
-    r#type: String,
-    r#ref: Option<String>,
-    #[serde(borrow)]
-    token: Option<Cow<'a, str>>,
-    #[serde(borrow, flatten)]
-    reaction: Draft<'a>,
-}
-
-/// What a client asks for.
-enum Asked {
-    /// A reaction, on its way; what comes of it is the answer.
-    Reaction(BoxFuture<'static, String>),
-    /// To go on with another token.
-    Renewal { token: Option<String>, reference: Option<String> },
 }
 
 /// The client is gone, or is closed: nothing more to send.
@@ -238,12 +218,12 @@ impl Client {
     async fn hear(&mut self, message: Message) -> Result<(), Gone> {
         self.heard = Instant::now();
         let problem = match message {
-            Message::Text(text) => match self.read(&text) {
-                Ok(Asked::Reaction(answer)) => {
-                    self.answers.push(answer);
+            Message::Text(text) => match message::hear(&self.app.config, &text) {
+                Ok(Heard { reference, asked: Asked::Reaction(draft) }) => {
+                    self.answers.push(self.react(*draft, reference));
                     return Ok(());
                 }
-                Ok(Asked::Renewal { token, reference }) => {
+                Ok(Heard { reference, asked: Asked::Renewal(token) }) => {
                     return self.renew(token.as_deref(), reference.as_deref()).await;
                 }
                 Err(answer) => answer,
@@ -259,38 +239,17 @@ impl Client {
         self.send(Message::Text(problem.into())).await
     }
 
-    /// Reads a message, and sends a reaction on its way; the error is an answer, too.
-    fn read(&self, text: &str) -> Result<Asked, String> {
-        let config = &self.app.config.ingest;
-        let incoming: Incoming<'_> = ingest::read_json(text.as_bytes(), config.json_depth_max)
-            .map_err(|problem| error(None, &problem))?;
-        let reference = incoming.r#ref;
-        if reference.as_ref().is_some_and(|reference| reference.len() > REF_BYTES_MAX) {
-            return Err(error(None, &Problem::ref_too_long(REF_BYTES_MAX)));
-        }
-        match incoming.r#type.as_str() {
-            "auth" => {
-                return Ok(Asked::Renewal { token: incoming.token.map(Cow::into_owned), reference });
-            }
-            // Larger ones are read only because a token may be one.
-            "react" if text.len() > self.app.config.message_limit => {
-                return Err(error(reference.as_deref(), &Problem::too_large(self.app.config.message_limit)));
-            }
-            "react" => {}
-            _ => {
-                let known = "`react`, and `auth` with a token";
-                return Err(error(reference.as_deref(), &Problem::unknown_message(known)));
-            }
-        }
-        let draft = Draft { room: Some(self.room.as_str().into()), ..incoming.reaction };
+    /// Sends a reaction on its way; what comes of it is the answer.
+    fn react(&self, draft: Draft<'_>, reference: Option<String>) -> BoxFuture<'static, String> {
+        let draft = Draft { room: Some(self.room.as_str().into()), ..draft };
         let admitted = self.app.admit(self.pass.sender(), draft, None);
         let app = Arc::clone(&self.app);
-        Ok(Asked::Reaction(Box::pin(async move {
+        Box::pin(async move {
             match app.take(Way::Feed, admitted.map(|admitted| admitted.reaction)).await {
                 Ok(taken) => ack(reference.as_deref(), Some(&taken)),
                 Err(problem) => error(reference.as_deref(), &problem),
             }
-        })))
+        })
     }
 
     /// Goes on with another token, before or after what the old one would have allowed.

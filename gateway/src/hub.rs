@@ -3,6 +3,7 @@
 //! It holds nothing that the topic does not have: any number of gateways serve the same rooms.
 
 pub(crate) mod follow;
+pub(crate) mod fuzzing;
 mod order;
 mod room;
 mod update;

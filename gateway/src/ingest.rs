@@ -5,6 +5,7 @@ mod body;
 mod check;
 mod combine;
 mod config;
+pub(crate) mod fuzzing;
 mod json;
 mod key;
 pub(crate) mod many;

@@ -17,6 +17,8 @@ mod connections;
 mod cursor;
 mod fair;
 mod feed;
+#[doc(hidden)]
+pub mod fuzzing;
 mod health;
 mod hub;
 mod ingest;

@@ -38,7 +38,7 @@ impl RequestIds {
     }
 
     /// The id that the request brings, if it is short and plain; else a new one.
-    fn of(&self, headers: &HeaderMap) -> HeaderValue {
+    pub(crate) fn of(&self, headers: &HeaderMap) -> HeaderValue {
         let brought = headers.get(REQUEST_ID).filter(|id| {
             (1..=REQUEST_ID_BYTES_MAX).contains(&id.len())
                 && id.as_bytes().iter().all(|byte| byte.is_ascii_alphanumeric() || b"-_.:".contains(byte))

@@ -8,6 +8,7 @@
 pub(crate) mod admin;
 mod emoji;
 pub(crate) mod follow;
+pub(crate) mod fuzzing;
 mod pattern;
 mod record;
 mod rules;

@@ -6,6 +6,7 @@ mod activity;
 mod addresses;
 mod connection;
 mod counts;
+pub(crate) mod fuzzing;
 mod preface;
 mod room;
 mod service;

@@ -1,6 +1,5 @@
 //! The way into a feed: who comes, by which token, and until when.
 
-use std::borrow::Cow;
 use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -8,10 +7,9 @@ use std::time::Duration;
 
 use axum::extract::ws::{Message, WebSocket, close_code};
 use axum::http::HeaderMap;
-use serde::Deserialize;
 use tokio::time::{Instant, Sleep};
 
-use super::{close, error, send};
+use super::{close, error, message, send};
 use crate::App;
 use crate::access::{Action, Denied, Grant, TOKEN_BYTES_MAX, token_in_upgrade};
 use crate::ingest::{Sender, now_ms};
@@ -82,14 +80,6 @@ pub(super) async fn refuse(app: &App, socket: &mut WebSocket, reference: Option<
 
 /// The grant of the first message, which has to be a token. None if the client or the gateway goes.
 async fn first_token(app: &App, socket: &mut WebSocket) -> Shown {
-    #[derive(Deserialize)]
-    struct Auth<'a> {
-        #[serde(borrow)]
-        r#type: Cow<'a, str>,
-        #[serde(borrow)]
-        token: Option<Cow<'a, str>>,
-    }
-
     let text = tokio::select! {
         () = app.shutdown.cancelled() => {
             close(app, socket, close_code::RESTART, "reconnect elsewhere").await;
@@ -100,9 +90,7 @@ async fn first_token(app: &App, socket: &mut WebSocket) -> Shown {
             Err(_) => return Some(Err(Denied::TokenTimeout)),
         },
     };
-    let auth: Option<Auth<'_>> = serde_json::from_str(&text).ok();
-    let token = auth.filter(|auth| auth.r#type == "auth").and_then(|auth| auth.token);
-    Some(app.access.grant_of(token.as_deref()))
+    Some(app.access.grant_of(message::first_token(&text).as_deref()))
 }
 
 /// The first message; empty if it is none of text. None if the client goes.

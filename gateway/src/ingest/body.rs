@@ -4,7 +4,7 @@ use async_compression::tokio::bufread::{BrotliDecoder, GzipDecoder, ZstdDecoder}
 use async_compression::zstd::DParameter;
 use axum::body::Body;
 use axum::http::{HeaderMap, header};
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use futures_util::TryStreamExt as _;
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use tokio::io::{AsyncRead, AsyncReadExt as _};
@@ -20,8 +20,8 @@ const ENCODINGS: &str = "gzip, zstd, br";
 /// Largest window of a zstd body, as a power of two: 8 MiB, which RFC 9659 has for the web.
 const ZSTD_WINDOW_LOG_MAX: u32 = 23;
 
-/// What is read of a decoder in one go, in bytes.
-const READ_BYTES: usize = 16 * 1024;
+/// What is made room for at first, in bytes: a body with one reaction fits.
+const FIRST_BYTES: usize = 16 * 1024;
 
 /// What a route takes.
 #[derive(Debug, Clone, Copy)]
@@ -96,11 +96,16 @@ async fn inflated(encoding: Encoding, body: Body, taken: Taken) -> Result<Bytes,
 
 async fn drain(decoder: impl AsyncRead, taken: Taken) -> Result<Bytes, Problem> {
     let mut decoder = std::pin::pin!(decoder);
-    let mut whole = BytesMut::new();
+    let mut whole = Vec::new();
     loop {
-        whole.reserve(READ_BYTES);
+        if whole.len() == whole.capacity() {
+            // Twice as much each time, and in the end one byte more than may be: it tells that there is more.
+            let more =
+                whole.len().max(FIRST_BYTES).min(taken.inflated_bytes_max.saturating_add(1) - whole.len());
+            whole.reserve_exact(more);
+        }
         match decoder.read_buf(&mut whole).await {
-            Ok(0) => return Ok(whole.freeze()),
+            Ok(0) => return Ok(whole.into()),
             Ok(_) if whole.len() > taken.inflated_bytes_max => {
                 return Err(Problem::too_large_inflated(taken.inflated_bytes_max));
             }
@@ -128,7 +133,7 @@ fn is_length_limit(error: &std::io::Error) -> bool {
 
 /// How a body is encoded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Encoding {
+pub(super) enum Encoding {
     Identity,
     Gzip,
     Zstd,
@@ -136,7 +141,8 @@ enum Encoding {
 }
 
 impl Encoding {
-    fn of(headers: &HeaderMap) -> Result<Self, Problem> {
+    /// The encoding that the headers name.
+    pub(super) fn of(headers: &HeaderMap) -> Result<Self, Problem> {
         let mut lines = headers.get_all(header::CONTENT_ENCODING).iter();
         let Some(line) = lines.next() else { return Ok(Self::Identity) };
         let name = line.to_str().unwrap_or_default().trim();
@@ -164,6 +170,54 @@ fn is_taken(headers: &HeaderMap, lines: bool) -> bool {
         "application/x-ndjson" | "application/ndjson" | "application/jsonl" => lines,
         other => {
             other.strip_prefix("application/").is_some_and(|kind| kind.ends_with("+json") && kind.len() > 5)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::pin::Pin;
+    use std::task::{Context, Poll};
+
+    use tokio::io::ReadBuf;
+
+    use super::*;
+
+    /// A decoder that fills whatever it is given, and counts.
+    struct Zeros<'a> {
+        left: usize,
+        given: &'a mut usize,
+    }
+
+    impl AsyncRead for Zeros<'_> {
+        fn poll_read(
+            mut self: Pin<&mut Self>,
+            _: &mut Context<'_>,
+            buffer: &mut ReadBuf<'_>,
+        ) -> Poll<std::io::Result<()>> {
+            let count = buffer.remaining().min(self.left);
+            buffer.initialize_unfilled_to(count).fill(0);
+            buffer.advance(count);
+            self.left -= count;
+            *self.given += count;
+            Poll::Ready(Ok(()))
+        }
+    }
+
+    #[tokio::test]
+    async fn no_more_is_decompressed_than_may_be_and_no_more_is_held() {
+        for inflated_bytes_max in [1, FIRST_BYTES, 100_000, 1024 * 1024] {
+            let taken = Taken { lines: true, bytes_max: 1, inflated_bytes_max };
+            let mut given = 0;
+            let bomb = Zeros { left: usize::MAX, given: &mut given };
+            assert_eq!(drain(bomb, taken).await.expect_err("refused").kind().name, "too-large");
+            assert!(given <= inflated_bytes_max + 1, "{given} of {inflated_bytes_max}");
+            let mut given = 0;
+            let full = Zeros { left: inflated_bytes_max, given: &mut given };
+            let whole = drain(full, taken).await.expect("a body");
+            assert_eq!(whole.len(), inflated_bytes_max);
+            let held = whole.try_into_mut().expect("the only one").capacity();
+            assert!(held <= inflated_bytes_max + 1, "{held} of {inflated_bytes_max}");
         }
     }
 }

@@ -114,7 +114,8 @@ pub(crate) async fn post(
     }
 }
 
-fn admitted(
+/// Admits the item at `index`; `key` is that of the request.
+pub(super) fn admitted(
     app: &App,
     sender: Sender<'_>,
     item: &[u8],

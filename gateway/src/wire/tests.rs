@@ -120,5 +120,5 @@ fn the_feed_takes_these_messages() {
     let text = serde_json::to_string(&ClientMessage::React(react)).expect("JSON");
     let incoming: Value = serde_json::from_str(&text).expect("JSON");
     assert_eq!(incoming["type"], "react");
-    serde_json::from_str::<feed::Incoming<'_>>(&text).expect("a message of a client");
+    serde_json::from_str::<feed::message::Incoming<'_>>(&text).expect("a message of a client");
 }
