@@ -17,7 +17,7 @@ use crate::problem::Kind;
 pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// Longest id that is taken over from a client or a proxy, in bytes.
-const REQUEST_ID_BYTES_MAX: usize = 64;
+pub(crate) const REQUEST_ID_BYTES_MAX: usize = 64;
 
 /// Gives ids to requests: the process's start and a number.
 #[derive(Debug)]
