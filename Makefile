@@ -68,6 +68,7 @@ $(VENV)/ready: e2e/requirements.txt
 	python3 -m venv $(VENV)
 	$(VENV)/bin/pip install --quiet --disable-pip-version-check -r e2e/requirements.txt
 	command -v chromium >/dev/null || $(call apt,chromium fonts-noto-color-emoji)
+	command -v slowhttptest >/dev/null || $(call apt,slowhttptest)
 	touch $@
 
 clean: ## Remove what was built and installed here (not the data folder)

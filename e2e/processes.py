@@ -81,6 +81,10 @@ class Process:
         return self._said(r"^page +(http://\S+?)/$")
 
     @property
+    def admin(self):
+        return self._said(r"^admin +(http://\S+?)/$")
+
+    @property
     def control(self):
         return self._said(r"^(?:broker|cluster) +(\S+)")
 
@@ -91,6 +95,11 @@ class Process:
     @property
     def pid(self):
         return self._process.pid
+
+    @property
+    def resident_kb(self):
+        with open(f"/proc/{self.pid}/status") as status:
+            return next(int(line.split()[1]) for line in status if line.startswith("VmRSS"))
 
     def running(self):
         return self._process.poll() is None

@@ -139,11 +139,6 @@ def test_what_is_absurd_costs_nothing(ovation, room):
     assert httpx.get(f"{ovation.http}/healthz").status_code == 200
 
 
-def resident_kb(process):
-    with open(f"/proc/{process.pid}/status") as status:
-        return next(int(line.split()[1]) for line in status if line.startswith("VmRSS"))
-
-
 @pytest.mark.parametrize("encoding", ["gzip", "zstd", "br"])
 def test_a_bomb_is_413_with_flat_memory(own_embedded, encoding):
     """A gigabyte of spaces in as few bytes as the encoding can: read no further than the limit, whoever sends how many."""
@@ -157,12 +152,12 @@ def test_a_bomb_is_413_with_flat_memory(own_embedded, encoding):
     assert len(bomb) < 256 * 1024
     del plain
     react_many(own_embedded, bomb, content_encoding=encoding)
-    before = resident_kb(own_embedded.process)
+    before = own_embedded.process.resident_kb
     with concurrent.futures.ThreadPoolExecutor(16) as pool:
         answers = list(pool.map(lambda _: react_many(own_embedded, bomb, content_encoding=encoding), range(64)))
     assert {answer.status_code for answer in answers} == {413}
     assert "after decompression" in answers[0].json()["detail"]
-    assert resident_kb(own_embedded.process) - before < 64 * 1024
+    assert own_embedded.process.resident_kb - before < 64 * 1024
 
 
 def test_taps_combine_into_fewer_records(tmp_path, room):
@@ -226,10 +221,10 @@ def test_a_broker_that_is_away_costs_no_acknowledged_reaction(tmp_path, room):
         deadline = time.monotonic() + 30
         while len(acknowledged) < 200 and time.monotonic() < deadline:
             time.sleep(0.05)
-        before = resident_kb(system)
+        before = system.resident_kb
         broker.kill()
         time.sleep(OUTAGE_S)
-        during = resident_kb(system)
+        during = system.resident_kb
         broker = processes.broker(tmp_path / "data", control, spu)
         resumed = len(acknowledged)
         deadline = time.monotonic() + 60

@@ -11,7 +11,7 @@ use utoipa::OpenApi;
 use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
 
 use crate::config::Config;
-use crate::{problem, wire};
+use crate::{observe, problem, wire};
 
 /// What the document says beside the routes.
 #[derive(OpenApi)]
@@ -107,6 +107,10 @@ pub(crate) fn document(
     let types: Vec<String> =
         problem::ALL.iter().map(|kind| format!("{}{}", problem::TYPE_PREFIX, kind.name)).collect();
     schemas["Problem"]["properties"]["type"]["enum"] = json!(types.iter().collect::<BTreeSet<&String>>());
+    describe_headers(&mut document, event.id_bytes_max);
+    if config.access.keys.is_some() {
+        require_tokens(&mut document);
+    }
     document["x-limits"] = limits(config)
         .into_iter()
         .map(|(name, value, unit, about)| json!({ "name": name, "value": value, "unit": unit, "about": about }))
@@ -117,6 +121,66 @@ pub(crate) fn document(
         .map(|(kind, name)| json!({ "type": name, "status": kind.status, "title": kind.title, "about": kind.about }))
         .collect();
     Ok(document)
+}
+
+/// The routes of a document, each with its operations.
+fn operations(document: &mut Value) -> impl Iterator<Item = (&String, &mut Value)> {
+    let paths = document["paths"].as_object_mut().into_iter().flatten();
+    paths.flat_map(|(path, item)| {
+        item.as_object_mut().into_iter().flatten().map(move |(_, operation)| (path, operation))
+    })
+}
+
+/// Tells of the headers of requests and answers. What every answer has is said in one place, not at each handler.
+fn describe_headers(document: &mut Value, id_bytes_max: usize) {
+    let text = |about: &str| json!({ "description": about, "schema": { "type": "string", "minLength": 1 } });
+    document["components"]["headers"] = json!({
+        "Request-Id": {
+            "description": "Yours, if it is short and plain, or a new one.",
+            "required": true,
+            "schema": { "type": "string", "minLength": 1, "maxLength": observe::REQUEST_ID_BYTES_MAX },
+        },
+        "Retry-After": {
+            "description": "Seconds to wait, where waiting helps.",
+            "schema": { "type": "integer", "minimum": 1 },
+        },
+        "RateLimit": text("What is left in the tightest bucket; of answers to reactions."),
+        "RateLimit-Policy": text("The buckets that a reaction is paid from; of answers to reactions."),
+        "Allow": text("Methods of the path; with 405."),
+        "WWW-Authenticate": text("What is wrong with the token; with 401."),
+    });
+    let every: &[(&str, &str)] = &[("X-Request-Id", "Request-Id")];
+    let limits = [("RateLimit", "RateLimit"), ("RateLimit-Policy", "RateLimit-Policy")];
+    let problem =
+        [("Retry-After", "Retry-After"), ("Allow", "Allow"), ("WWW-Authenticate", "WWW-Authenticate")];
+    for (_, operation) in operations(document) {
+        let takes_reactions = operation.get("requestBody").is_some();
+        for parameter in operation["parameters"].as_array_mut().into_iter().flatten() {
+            if parameter["name"] == "Idempotency-Key" {
+                parameter["schema"]["maxLength"] = id_bytes_max.into();
+            }
+        }
+        for (status, response) in operation["responses"].as_object_mut().into_iter().flatten() {
+            let limits = if takes_reactions { &limits[..] } else { &[] };
+            let problem = if status == "default" { &problem[..] } else { &[] };
+            for (name, header) in [every, limits, problem].concat() {
+                response["headers"][name] = json!({ "$ref": format!("#/components/headers/{header}") });
+            }
+        }
+    }
+}
+
+/// Nobody may do anything without a token, but look at how the gateway is doing, and begin a feed: its token may be the first
+/// message.
+fn require_tokens(document: &mut Value) {
+    document["security"] = json!([{ "token": [] }]);
+    for (path, operation) in operations(document) {
+        if operation["tags"] == json!(["operation"]) {
+            operation["security"] = json!([]);
+        } else if path.ends_with("/feed") {
+            operation["security"] = json!([{}, { "token": [] }]);
+        }
+    }
 }
 
 /// The answer to `GET /openapi.json`.

@@ -48,9 +48,10 @@ pub(crate) struct Begin {
 /// First comes a snapshot, or what came after the cursor; then every update. Messages are JSON objects, one each.
 #[utoipa::path(
     get,
+    operation_id = "feed",
     path = "/v1/rooms/{room}/feed",
     tag = "rooms",
-    params(Room, ("after" = Option<String>, Query, description = "Cursor to resume after.")),
+    params(Room, ("after" = Option<String>, Query, nullable = false, description = "Cursor to resume after.")),
     responses(
         (status = 101, description = "The feed begins."),
         (status = "default", description = "A problem.", body = wire::Problem, content_type = "application/problem+json"),

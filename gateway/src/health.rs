@@ -12,7 +12,7 @@ use prometheus_client::registry::Registry;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::{App, metrics};
+use crate::{App, metrics, wire};
 
 /// One part's answer to "ready?".
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
@@ -47,9 +47,17 @@ impl fmt::Debug for Hooks {
 }
 
 /// Whether the process answers.
-#[utoipa::path(get, path = "/healthz", tag = "operation", responses((status = 200, description = "It does.", body = Object)))]
+#[utoipa::path(
+    get,
+    path = "/healthz",
+    tag = "operation",
+    responses(
+        (status = 200, description = "It does.", body = wire::Alive),
+        (status = "default", description = "A problem.", body = wire::Problem, content_type = "application/problem+json"),
+    ),
+)]
 pub(crate) async fn healthz() -> Response {
-    ([(header::CACHE_CONTROL, "no-store")], Json(serde_json::json!({ "status": "ok" }))).into_response()
+    ([(header::CACHE_CONTROL, "no-store")], Json(wire::Alive { status: "ok".to_owned() })).into_response()
 }
 
 /// Whether each part is ready. Names each part either way.
@@ -60,6 +68,7 @@ pub(crate) async fn healthz() -> Response {
     responses(
         (status = 200, description = "All are.", body = Readiness),
         (status = 503, description = "At least one is not.", body = Readiness),
+        (status = "default", description = "A problem.", body = wire::Problem, content_type = "application/problem+json"),
     ),
 )]
 pub(crate) async fn readyz(State(app): State<Arc<App>>) -> Response {

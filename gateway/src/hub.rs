@@ -244,6 +244,14 @@ pub(crate) mod tests {
         serde_json::from_str(text).expect("JSON")
     }
 
+    /// The list of active rooms, with one.
+    pub(crate) fn active(room: &str) -> String {
+        let hub = hub(10);
+        hub.begin(0, Place::new(1, 0));
+        apply(&hub, room, 1, 0, 1, false);
+        format!(r#"{{"rooms":{}}}"#, hub.rooms(|_| true))
+    }
+
     /// What a client of a room with one window gets first, and an update.
     pub(crate) async fn messages(room: &str) -> (String, String) {
         let hub = hub(10);

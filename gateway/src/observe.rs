@@ -18,7 +18,7 @@ use crate::{App, accept};
 pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// Longest id that is taken over from a client or a proxy, in bytes.
-const REQUEST_ID_BYTES_MAX: usize = 64;
+pub(crate) const REQUEST_ID_BYTES_MAX: usize = 64;
 
 /// Below it every answer is JSON.
 const API: &str = "/v1/";

@@ -66,7 +66,7 @@ async fn snapshot(State(app): State<Arc<App>>, caller: Caller, room: Room) -> Re
     path = "/v1/rooms",
     tag = "rooms",
     responses(
-        (status = 200, description = "At most 100.", body = Object),
+        (status = 200, description = "At most 100.", body = wire::ActiveRooms),
         (status = "default", description = "A problem.", body = wire::Problem, content_type = "application/problem+json"),
     ),
 )]

@@ -28,7 +28,7 @@ pub(crate) struct Reaction {
     )]
     room: Option<String>,
     /// One emoji of Unicode's list, in any presentation.
-    #[schema(example = "🔥")]
+    #[schema(example = "🔥", format = "emoji", min_length = 1)]
     emoji: String,
     /// Taps; 1 if it is left out.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -47,6 +47,11 @@ pub(crate) struct Reaction {
     #[schema(minimum = 0, maximum = 253_402_300_799_999_i64)]
     ts: Option<i64>,
 }
+
+/// A reaction a line, or an array of them.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(example = "{\"room\":\"final-2026\",\"emoji\":\"🔥\"}\n", min_length = 1, pattern = r"\S")]
+pub(crate) struct Lines(String);
 
 /// The answer to a reaction that is stored.
 #[derive(Debug, Serialize, ToSchema)]
@@ -142,6 +147,35 @@ pub(crate) struct Snapshot {
     watching: u64,
     /// The open windows, and the last finals.
     windows: Vec<WindowUpdate>,
+}
+
+/// Rooms with windows.
+#[derive(Debug, Serialize, ToSchema)]
+#[cfg_attr(test, derive(Deserialize, TS))]
+pub(crate) struct ActiveRooms {
+    /// The last active first.
+    rooms: Vec<ActiveRoom>,
+}
+
+/// A room with windows.
+#[derive(Debug, Serialize, ToSchema)]
+#[cfg_attr(test, derive(Deserialize, TS))]
+pub(crate) struct ActiveRoom {
+    /// The room.
+    room: String,
+    /// Its counters.
+    room_totals: RoomTotals,
+    /// Clients of this gateway that follow the room.
+    watching: u64,
+    /// Windows that are not final.
+    open_windows: u64,
+}
+
+/// The answer of a process that is there.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Alive {
+    /// Always `ok`.
+    pub(crate) status: String,
 }
 
 /// A window's counts, as they stand in the aggregate topic.
@@ -293,15 +327,19 @@ pub(crate) struct React {
     #[serde(skip_serializing_if = "Option::is_none")]
     r#ref: Option<String>,
     /// One emoji of Unicode's list.
+    #[schema(example = "🔥", format = "emoji", min_length = 1)]
     emoji: String,
     /// Taps, from 1 to 100; 1 if it is left out.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(minimum = 1, maximum = 100)]
     count: Option<u32>,
     /// Who reacted.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(min_length = 1, max_length = 64, pattern = r"^[^\x00-\x1f\x7f-\x9f]*$")]
     user: Option<String>,
     /// Names the reaction, so that it can be sent again and counts once.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(min_length = 1, max_length = 64, pattern = r"^[^\x00-\x1f\x7f-\x9f]*$")]
     id: Option<String>,
 }
 

@@ -159,6 +159,36 @@ watching: number,
 windows: Array<WindowUpdate>, };
 
 /**
+ * Rooms with windows.
+ */
+export type ActiveRooms = { 
+/**
+ * The last active first.
+ */
+rooms: Array<ActiveRoom>, };
+
+/**
+ * A room with windows.
+ */
+export type ActiveRoom = { 
+/**
+ * The room.
+ */
+room: string, 
+/**
+ * Its counters.
+ */
+room_totals: RoomTotals, 
+/**
+ * Clients of this gateway that follow the room.
+ */
+watching: number, 
+/**
+ * Windows that are not final.
+ */
+open_windows: number, };
+
+/**
  * A window's counts, as they stand in the aggregate topic.
  */
 export type WindowUpdate = { 

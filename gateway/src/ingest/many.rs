@@ -42,13 +42,14 @@ impl BatchReject {
 /// `Idempotency-Key` an item without an `id` gets the key, a dot and its place.
 #[utoipa::path(
     post,
+    operation_id = "reactMany",
     path = "/v1/reactions",
     tag = "reactions",
-    params(
-        ("Idempotency-Key" = Option<String>, Header, description = "Makes the ids of items that have none."),
-        ("Content-Encoding" = Option<String>, Header, description = "`gzip`, `zstd` or `br`."),
+    params(("Idempotency-Key" = Option<String>, Header, nullable = false, min_length = 1, description = "Makes the ids of items that have none.")),
+    request_body(
+        content((Vec<Reaction> = "application/json"), (wire::Lines = "application/x-ndjson"), (wire::Lines = "text/plain")),
+        description = "Also with `Content-Encoding: gzip`, `zstd` or `br`.",
     ),
-    request_body(content((Vec<Reaction> = "application/json"), (String = "application/x-ndjson"), (String = "text/plain"))),
     responses(
         (status = 200, description = "What became of each.", body = BatchAnswer),
         (status = "default", description = "A problem.", body = wire::Problem, content_type = "application/problem+json"),

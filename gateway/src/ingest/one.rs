@@ -24,9 +24,10 @@ use crate::wire::{self, Reaction, ReactionAccepted};
 /// dedup horizon it counts once.
 #[utoipa::path(
     post,
+    operation_id = "react",
     path = "/v1/rooms/{room}/reactions",
     tag = "reactions",
-    params(Room, ("Idempotency-Key" = Option<String>, Header, description = "The reaction's id, where the body has none.")),
+    params(Room, ("Idempotency-Key" = Option<String>, Header, nullable = false, min_length = 1, description = "The reaction's id, where the body has none.")),
     request_body(content((Reaction = "application/json"), (Reaction = "text/plain"))),
     responses(
         (status = 200, description = "The broker has it.", body = ReactionAccepted),

@@ -365,6 +365,22 @@ async fn limits_in_the_document_are_those_in_force() {
     assert!(limits.iter().any(|limit| limit["name"] == "count-max" && limit["value"] == 7));
 }
 
+#[tokio::test]
+async fn the_document_says_where_a_token_is_needed() {
+    let secret = tempfile::NamedTempFile::new().expect("a file");
+    std::fs::write(secret.path(), "0123456789abcdef0123456789abcdef").expect("the file can be written");
+    let mut config = Config::new(Cluster::new("127.0.0.1:1"));
+    config.access.keys = Some(crate::KeysFile::read(secret.path()).expect("a key"));
+    let router = router(App::new(config, Hooks::default(), CancellationToken::new()));
+    let request = Request::get("/openapi.json").body(Body::empty()).expect("a request");
+    let document = json(router.oneshot(request).await.expect("infallible")).await;
+    assert_eq!(document["security"], serde_json::json!([{ "token": [] }]));
+    let of = |path: &str, method: &str| document["paths"][path][method]["security"].clone();
+    assert_eq!(of("/healthz", "get"), serde_json::json!([]));
+    assert_eq!(of("/v1/rooms/{room}/feed", "get"), serde_json::json!([{}, { "token": [] }]));
+    assert_eq!(of("/v1/reactions", "post"), serde_json::Value::Null);
+}
+
 #[test]
 fn every_kind_of_problem_is_documented() {
     let docs = include_str!("../../../docs/ingest.md");

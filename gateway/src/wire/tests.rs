@@ -45,6 +45,8 @@ fn the_committed_types_are_those_of_the_wire() {
         declared::<BatchReject>(&config),
         declared::<Problem>(&config),
         declared::<Snapshot>(&config),
+        declared::<ActiveRooms>(&config),
+        declared::<ActiveRoom>(&config),
         declared::<WindowUpdate>(&config),
         declared::<WindowRef>(&config),
         declared::<RoomTotals>(&config),
@@ -85,6 +87,12 @@ fn a_window_update_is_what_the_stage_writes() {
     update.last = true;
     update.users = Some(3);
     assert!(assert_reads::<WindowUpdate>(&serde_json::to_string(&update).expect("JSON")).retracted);
+}
+
+#[test]
+fn active_rooms_are_listed_like_this() {
+    let read = assert_reads::<ActiveRooms>(&hub::tests::active("final-2026"));
+    assert!(matches!(&read.rooms[..], [room] if room.room == "final-2026" && room.open_windows == 1));
 }
 
 #[tokio::test]
