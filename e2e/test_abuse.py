@@ -129,12 +129,12 @@ def slowhttptest(process, path, *mode):
     command = [tool, *map(str, [*mode, *size])]
     done = subprocess.run(command, capture_output=True, text=True, timeout=ATTACK_S + PATIENCE_S)
     text = re.sub(r"\x1b\[[\d;]*m", "", done.stdout + done.stderr)
-    states = [
-        {name.strip(): int(count) for name, count in re.findall(r"^([a-z ]+): +(\d+)", status, re.MULTILINE)}
-        for status in text.split("slow HTTP test status on")[1:]
-    ]
-    assert states, text
-    return states, text
+    assert "Exit status" in text, text
+    return text
+
+
+def ended(text):
+    return re.findall(r"^(?:Test ended|Exit status).*", text, re.MULTILINE)
 
 
 ATTACKS = {
@@ -143,7 +143,7 @@ ATTACKS = {
     # A body of 8 KiB, some bytes a second.
     "slow body": ("/v1/rooms/lobby/reactions", ["-B", "-i", "1", "-s", "8192", "-x", "10", "-f", "application/json"]),
     # Many answers of 100 KB, of which some bytes are read every few seconds.
-    "slow read": ("/openapi.json", ["-X", "-k", "20", "-w", "256", "-y", "512", "-n", "5", "-z", "16"]),
+    "slow read": ("/openapi.json", ["-X", "-k", "10", "-w", "256", "-y", "512", "-n", "5", "-z", "16"]),
 }
 
 
@@ -163,17 +163,17 @@ def test_slow_clients_are_cut_while_honest_ones_are_served(target, room, attack)
         watcher = threading.Thread(target=watch)
         watcher.start()
         try:
-            states, text = slowhttptest(target, path, *mode)
+            text = slowhttptest(target, path, *mode)
         finally:
             attacked.set()
             watcher.join(PATIENCE_S)
     honest.assert_served()
-    print(f"{attack}: {most} connections at most, memory grew by {largest - before} KB; at the end {states[-1]}")
+    print(f"{attack}: {most} connections at most, memory grew by {largest - before} KB;", *ended(text))
     assert most >= ATTACKERS * 0.9, "the attack was one"
     assert largest - before < ATTACKERS * ATTACKER_KB
-    # The gateway has closed them, not the tool at its end.
-    assert states[-1]["closed"] >= ATTACKERS * 0.9, text
-    assert "service available:   NO" not in text
+    # The gateway has closed them, and not the tool at its end.
+    assert "No open connections left" in text, text
+    assert not re.search(r"service available: +NO", text), text
     wait_until(lambda: connections(target) <= 2)
     assert target.running() and "panicked" not in target.text
 
@@ -256,7 +256,7 @@ def exchange(process, data):
 
 
 def statuses(answer):
-    return [int(status) for status in re.findall(rb"^HTTP/1\.[01] (\d{3})", answer, re.MULTILINE)]
+    return [int(status) for status in re.findall(rb"HTTP/1\.[01] (\d{3}) ", answer)]
 
 
 HOST = b"Host: localhost\r\n"
@@ -342,7 +342,7 @@ def test_a_client_of_http2_is_served(target, room):
         assert large.json()["accepted"] == 1_000
         assert client.get(f"/v1/rooms/{room}").json()["room"] == room
         assert client.get("/nowhere").status_code == 404
-        assert client.post("/v1/reactions", content=b"[" + b" " * 300_000 + b"]").status_code in (413, 415)
+        assert client.post(f"/v1/rooms/{room}/reactions", json={"emoji": "🔥" * 5_000}).status_code == 413
 
 
 class Http2:

@@ -155,7 +155,8 @@ fn describe_headers(document: &mut Value, id_bytes_max: usize) {
         [("Retry-After", "Retry-After"), ("Allow", "Allow"), ("WWW-Authenticate", "WWW-Authenticate")];
     for (_, operation) in operations(document) {
         let takes_reactions = operation.get("requestBody").is_some();
-        for parameter in operation["parameters"].as_array_mut().into_iter().flatten() {
+        let parameters = operation.get_mut("parameters").and_then(Value::as_array_mut);
+        for parameter in parameters.into_iter().flatten() {
             if parameter["name"] == "Idempotency-Key" {
                 parameter["schema"]["maxLength"] = id_bytes_max.into();
             }

@@ -136,6 +136,8 @@ mod tests {
             (r#"{"emoji":"\ud800"}"#, 400, "malformed-json"),
             (r#"{"emoji":"🔥","x":[[[[[[[[]]]]]]]]}"#, 400, "too-deep"),
             ("[]", 422, "malformed"),
+            (r#"[null,"id",null,"🔥",null,null,null]"#, 422, "malformed"),
+            ("7", 422, "malformed"),
             ("{}", 422, "malformed"),
             (r#"{"emoji":7}"#, 422, "malformed"),
             (r#"{"emoji":"🔥","emoji":"🔥"}"#, 422, "malformed"),

@@ -1,14 +1,22 @@
 //! Reads a client's JSON within its bounds.
 
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 use serde_json::error::Category;
 
 use crate::problem::Problem;
 
-/// Reads a value that is nested no deeper than `depth_max`.
+/// Reads an object that is nested no deeper than `depth_max`.
 pub(crate) fn read<'a, T: Deserialize<'a>>(json: &'a [u8], depth_max: usize) -> Result<T, Problem> {
     if is_deeper(json, depth_max) {
         return Err(Problem::too_deep(depth_max));
+    }
+    // An array would be read as the fields in their order.
+    if !json.trim_ascii_start().starts_with(b"{") {
+        return Err(match serde_json::from_slice::<IgnoredAny>(json) {
+            Ok(_) => Problem::malformed("an object is expected"),
+            Err(error) => Problem::malformed_json(error.to_string()),
+        });
     }
     serde_json::from_slice(json).map_err(|error| match error.classify() {
         Category::Data => Problem::malformed(error.to_string()),

@@ -164,6 +164,10 @@ pub fn parse<'a>(value: &'a [u8], origin: &Origin<'_>, rules: &Rules) -> Result<
         .map_err(|error| Reject::new(Reason::Malformed, format!("the event is not UTF-8: {error}")))?;
     let draft: Draft<'a> = match Written::read(text) {
         Some(written) => written.into(),
+        // An array would be read as the fields in their order.
+        None if !text.trim_start().starts_with('{') => {
+            return Err(Reject::new(Reason::Malformed, "the event is no JSON object"));
+        }
         None => serde_json::from_str(text).map_err(|error| {
             Reject::new(Reason::Malformed, format!("the event is not the JSON expected: {error}"))
         })?,

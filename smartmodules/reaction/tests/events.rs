@@ -144,6 +144,13 @@ proptest! {
     }
 }
 
+#[test]
+fn an_array_is_no_event() {
+    let array = r#"[null,"id","lobby","🔥",1,null,5]"#;
+    let refused = parse(array.as_bytes(), &origin("lobby"), &Rules::default()).expect_err("refused");
+    assert_eq!(refused.reason, Reason::Malformed);
+}
+
 proptest! {
     #[test]
     fn the_event_is_what_serde_writes(
