@@ -65,26 +65,30 @@ pub(crate) fn apply_failure(error: ApplyError) -> Failure {
     }
 }
 
-/// The addresses of a gateway.
-pub(crate) struct Listeners {
+/// What of a gateway is settled before anything is started: who may, what is fair, and its addresses.
+pub(crate) struct Front {
+    entry: Entry,
+    fair: FairUse,
     /// The page's.
     public: TcpListener,
     /// The operators', if it is another one.
     admin: Option<TcpListener>,
 }
 
-impl Listeners {
-    /// Binds them.
-    pub(crate) async fn bind(args: &HttpArgs) -> Result<Self, Failure> {
+impl Front {
+    /// Settles it.
+    pub(crate) async fn prepare(args: &HttpArgs, topology: &Topology) -> Result<Self, Failure> {
+        let entry = args.access.entry(args.http)?;
+        let fair = args.fair.fair_use(topology)?;
         let public = listen(args.http, "the gateway", "--http").await?;
         let admin = match args.admin {
             Some(address) => Some(listen(address, "the admin address", "--admin").await?),
             None => None,
         };
-        Ok(Self { public, admin })
+        Ok(Self { entry, fair, public, admin })
     }
 
-    /// Lines that say where they are.
+    /// Lines that say where it is.
     pub(crate) fn lines(&self) -> Result<Vec<String>, Failure> {
         let address = |listener: &TcpListener| {
             listener.local_addr().map_err(|error| Failure::part("the gateway", &error))
@@ -116,9 +120,7 @@ pub(crate) fn health(listener: TcpListener, cluster: Cluster, hooks: Hooks, stop
 /// Starts the gateway between the first stage's source and its sink.
 pub(crate) fn gateway(
     args: &HttpArgs,
-    entry: Entry,
-    fair: FairUse,
-    listeners: Listeners,
+    front: Front,
     cluster: Cluster,
     topology: &Topology,
     hooks: Hooks,
@@ -128,7 +130,7 @@ pub(crate) fn gateway(
         .stages
         .first()
         .ok_or_else(|| Failure::Invalid("the topology has no stage for the gateway to serve".to_owned()))?;
-    let Listeners { public, admin } = listeners;
+    let Front { entry, fair, public, admin } = front;
     let mut config = Config {
         operator_routes: admin.is_none() && args.http.ip().is_loopback(),
         events_topic: stage.source.clone(),

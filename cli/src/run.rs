@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::args::{BrokerArgs, EngineArgs, GatewayArgs, RunArgs, TopologyCommand};
 use crate::failure::Failure;
-use crate::parts::Listeners;
+use crate::parts::Front;
 use crate::watch::{Live, Served};
 use crate::{metrics, parts, reset, say, signals, testing, watch};
 
@@ -23,11 +23,9 @@ const ENGINE_DRAIN: Duration = Duration::from_secs(5);
 
 /// `ovation run`.
 pub(crate) async fn run(args: RunArgs) -> Result<(), Failure> {
-    let entry = args.http.access.entry(args.http.http)?;
     let (topology, watch) = watch::open(&args.topology.topology)?;
-    let fair = args.http.fair.fair_use(&topology)?;
-    let listeners = Listeners::bind(&args.http).await?;
-    let lines = listeners.lines()?;
+    let front = Front::prepare(&args.http, &topology).await?;
+    let lines = front.lines()?;
     let stop = signals::stop_token()?;
 
     let (broker, cluster) = match &args.cluster {
@@ -48,8 +46,7 @@ pub(crate) async fn run(args: RunArgs) -> Result<(), Failure> {
     let engine =
         Arc::new(parts::engine(cluster.clone(), &topology, &EngineOptions::default(), engine_stop.clone())?);
     let hooks = engine_hooks(&engine);
-    let mut gateway =
-        parts::gateway(&args.http, entry, fair, listeners, cluster.clone(), &topology, hooks, stop.clone())?;
+    let mut gateway = parts::gateway(&args.http, front, cluster.clone(), &topology, hooks, stop.clone())?;
 
     wait_ready(&engine, &stop).await;
     lines.iter().for_each(say::line);
@@ -84,18 +81,15 @@ pub(crate) async fn broker(args: BrokerArgs) -> Result<(), Failure> {
 
 /// `ovation gateway`.
 pub(crate) async fn gateway(args: GatewayArgs) -> Result<(), Failure> {
-    let entry = args.http.access.entry(args.http.http)?;
     let topology = parts::topology(&args.topology.topology)?;
-    let fair = args.http.fair.fair_use(&topology)?;
-    let listeners = Listeners::bind(&args.http).await?;
-    let lines = listeners.lines()?;
+    let front = Front::prepare(&args.http, &topology).await?;
+    let lines = front.lines()?;
     let stop = signals::stop_token()?;
     let cluster = Cluster::new(&args.cluster.cluster);
     parts::reachable(&cluster).await?;
     say_broker(None, &cluster);
     let hooks = Hooks { metrics: Arc::new(|registry| metrics::register(registry, &[])), ..Hooks::default() };
-    let gateway: JoinHandle<_> =
-        parts::gateway(&args.http, entry, fair, listeners, cluster, &topology, hooks, stop)?;
+    let gateway: JoinHandle<_> = parts::gateway(&args.http, front, cluster, &topology, hooks, stop)?;
     lines.iter().for_each(say::line);
     say::line("ready     Ctrl-C stops");
     gateway_outcome(gateway.await)
