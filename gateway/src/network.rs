@@ -63,11 +63,12 @@ impl Network {
         if !self.is_proxy(client) {
             return client;
         }
-        let lines: Vec<&str> =
-            headers.get_all(&FORWARDED_FOR).iter().filter_map(|line| line.to_str().ok()).collect();
-        let hops = lines.iter().rev().flat_map(|line| line.rsplit(',')).take(HOPS_MAX);
+        // As bytes: a line that is no text still hides those before it, which a client may have written.
+        let lines = headers.get_all(&FORWARDED_FOR).iter().rev();
+        let hops = lines.flat_map(|line| line.as_bytes().rsplit(|byte| *byte == b',')).take(HOPS_MAX);
         for hop in hops {
-            let Some(address) = address_in(hop.trim()) else { return client };
+            let hop = std::str::from_utf8(hop).ok();
+            let Some(address) = hop.and_then(|hop| address_in(hop.trim())) else { return client };
             client = address;
             if !self.is_proxy(client) {
                 return client;
@@ -103,6 +104,8 @@ pub(crate) fn bucket(address: IpAddr) -> IpAddr {
 
 #[cfg(test)]
 mod tests {
+    use axum::http::HeaderValue;
+
     use super::*;
 
     fn client(proxies: &[&str], peer: &str, forwarded: &[&str]) -> String {
@@ -112,7 +115,8 @@ mod tests {
         };
         let mut headers = HeaderMap::new();
         for line in forwarded {
-            headers.append(FORWARDED_FOR, line.parse().expect("a header"));
+            // A proxy passes on what is no ASCII.
+            headers.append(FORWARDED_FOR, HeaderValue::from_bytes(line.as_bytes()).expect("a header"));
         }
         network.client(peer.parse().expect("an address"), &headers).to_string()
     }
@@ -133,6 +137,8 @@ mod tests {
         assert_eq!(client(&proxies, "192.0.2.1", &["1.1.1.1", "198.51.100.7,10.0.0.9"]), "198.51.100.7");
         assert_eq!(client(&proxies, "192.0.2.1", &["1.1.1.1, nonsense"]), "192.0.2.1");
         assert_eq!(client(&proxies, "192.0.2.1", &["1.1.1.1, , 10.0.0.9"]), "10.0.0.9");
+        assert_eq!(client(&proxies, "192.0.2.1", &["1.1.1.1", "é, 198.51.100.7"]), "198.51.100.7");
+        assert_eq!(client(&proxies, "192.0.2.1", &["1.1.1.1", "é"]), "192.0.2.1");
         assert_eq!(client(&proxies, "192.0.2.1", &[&"10.0.0.9,".repeat(5_000)]), "192.0.2.1");
     }
 

@@ -40,8 +40,12 @@ struct Claims {
 
 /// The grant of a token whose signature is good.
 pub(super) fn grant_in(payload: &[u8], expected: &Expected, now_ms: i64) -> Result<Grant, Denied> {
-    let claims: Claims = serde_json::from_slice(payload)
-        .map_err(|_| Denied::Malformed("its claims are no JSON object, or name a claim twice"))?;
+    const NO_CLAIMS: Denied = Denied::Malformed("its claims are no JSON object, or name a claim twice");
+    // An array would be read as the claims in their order.
+    if !payload.trim_ascii_start().starts_with(b"{") {
+        return Err(NO_CLAIMS);
+    }
+    let claims: Claims = serde_json::from_slice(payload).map_err(|_| NO_CLAIMS)?;
     let exp = time_of(claims.exp.as_ref(), "`exp` should be a number of seconds since 1970")?;
     let exp = exp.ok_or(Denied::Malformed("it has no `exp`, and has to end at some time"))?;
     let expires = exp.saturating_add(LEEWAY_MS);

@@ -30,6 +30,10 @@ pub(super) fn payload_of(token: &str, keys: &Keys) -> Result<Vec<u8>, Denied> {
         return Err(NO_JWT);
     }
     let header = URL_SAFE_NO_PAD.decode(header).map_err(|_| NO_JWT)?;
+    // An array would be read as the members in their order.
+    if !header.trim_ascii_start().starts_with(b"{") {
+        return Err(NO_JWT);
+    }
     let header: Header = serde_json::from_slice(&header).map_err(|_| NO_JWT)?;
     if header.crit.is_some() {
         return Err(Denied::Malformed("it has a `crit` header, and no extension is known here"));

@@ -2,6 +2,7 @@
 
 use std::net::Ipv4Addr;
 
+use async_compression::Level;
 use async_compression::tokio::write::{BrotliEncoder, GzipEncoder, ZstdEncoder};
 use axum::body::Body;
 use axum::http::{HeaderMap, HeaderValue, header};
@@ -201,7 +202,7 @@ fn read(encoding: &'static str, piece: usize, bytes: &[u8]) -> Result<Bytes, Pro
 async fn packed(encoding: &str, bytes: &[u8]) -> std::io::Result<Vec<u8>> {
     macro_rules! pack {
         ($encoder:ident) => {{
-            let mut encoder = $encoder::new(Vec::new());
+            let mut encoder = $encoder::with_quality(Vec::new(), Level::Fastest);
             encoder.write_all(bytes).await?;
             encoder.shutdown().await?;
             Ok(encoder.into_inner())
