@@ -25,6 +25,10 @@ pub struct Connections {
     /// How long bytes of an answer may wait for a client that does not read; each KiB that it takes buys one more second.
     pub write_timeout: Duration,
 
+    /// Bytes of answers that the kernel takes for a client beyond what is on the network (Linux). The kernel's own bound
+    /// is 4 MiB: so much of its memory a client that does not read would hold, and `write_timeout` would never see it.
+    pub unsent_bytes_max: u32,
+
     /// Largest request head, in bytes.
     pub header_bytes_max: usize,
     /// Most header lines in a request over HTTP/1; over HTTP/2 their size alone counts.
@@ -57,6 +61,7 @@ impl Default for Connections {
             header_timeout: Duration::from_secs(10),
             idle_timeout: Duration::from_secs(60),
             write_timeout: Duration::from_secs(10),
+            unsent_bytes_max: 16 * 1024,
             header_bytes_max: 16 * 1024,
             headers_max: 64,
             streams_max: 100,

@@ -18,7 +18,7 @@ use axum::Router;
 use hyper::rt::Executor;
 use hyper::server::conn::{http1, http2};
 use hyper_util::rt::TokioTimer;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -104,6 +104,9 @@ impl Server<'_> {
             if let Err(error) = stream.set_nodelay(true) {
                 tracing::debug!(%error, "failed to set TCP_NODELAY");
             }
+            if let Err(error) = bound_unsent(&stream, shared.limits.unsent_bytes_max) {
+                tracing::debug!(%error, "failed to bound what the kernel holds of answers");
+            }
             let activity = Activity::begin();
             let wire = Wire::new(stream, Arc::clone(&activity), address_place);
             let connection = Connection {
@@ -128,6 +131,18 @@ impl Server<'_> {
             self.cut.cancel();
         }
     }
+}
+
+/// Bounds what the kernel takes of answers that a client does not read yet, where the kernel can do that.
+#[cfg(any(target_os = "android", target_os = "linux"))]
+fn bound_unsent(stream: &TcpStream, bytes_max: u32) -> std::io::Result<()> {
+    socket2::SockRef::from(stream).set_tcp_notsent_lowat(bytes_max)
+}
+
+/// Elsewhere the kernel's own bounds hold.
+#[cfg(not(any(target_os = "android", target_os = "linux")))]
+fn bound_unsent(_: &TcpStream, _: u32) -> std::io::Result<()> {
+    Ok(())
 }
 
 /// Heads are timed by the connection itself, which knows an idle one from a slow one.

@@ -102,6 +102,7 @@ fn router() -> Router {
         // Answers without a look at the body.
         .route("/deaf", post(async |_: Body| "what?"))
         .route("/large", get(async || vec![b'x'; LARGE]))
+        .route("/some", get(async || vec![b'x'; 50 * 1024]))
         .route("/never", get(std::future::pending::<()>))
 }
 
@@ -147,6 +148,20 @@ async fn who_does_not_read_is_cut() {
     let mut rest = Vec::new();
     let read = stream.read_to_end(&mut rest).await;
     assert!(read.is_err() || rest.len() < LARGE, "the rest is not sent");
+    served.end().await;
+}
+
+/// Half a megabyte would fit into the kernel's buffer, and the server would take it for read.
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn the_kernel_does_not_hide_who_does_not_read() {
+    let served = Served::start(|config| config.connections.write_timeout = Duration::from_millis(300)).await;
+    let socket = TcpSocket::new_v4().expect("a socket");
+    socket.set_recv_buffer_size(4 * 1024).expect("a small window");
+    let mut stream = socket.connect(served.address).await.expect("a connection");
+    send(&mut stream, &"GET /some HTTP/1.1\r\nhost: a\r\n\r\n".repeat(10)).await;
+    served.until(|counts| &counts.write_timeouts, 1).await;
+    served.until(|counts| &counts.open, 0).await;
     served.end().await;
 }
 
