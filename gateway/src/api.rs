@@ -1,8 +1,8 @@
 //! The OpenAPI document: made of the handlers and the types, with the limits that are in force.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
 
+use axum::body::Bytes;
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use ovation_reaction::TIME_MS_MAX;
@@ -184,8 +184,8 @@ fn require_tokens(document: &mut Value) {
     }
 }
 
-/// The answer to `GET /openapi.json`.
-pub(crate) fn answer(text: Arc<str>) -> Response {
+/// The answer to `GET /openapi.json`. All share the text: clients that do not read would hold a copy each.
+pub(crate) fn answer(text: Bytes) -> Response {
     let headers = [(header::CONTENT_TYPE, "application/json"), (header::CACHE_CONTROL, "no-cache")];
-    (headers, text.to_string()).into_response()
+    (headers, text).into_response()
 }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use axum::Router;
+use axum::body::Bytes;
 use axum::extract::State;
 use axum::http::header;
 use axum::middleware::from_fn_with_state;
@@ -29,7 +30,7 @@ pub(crate) fn router(app: Arc<App>) -> Router {
         .routes(routes!(health::readyz))
         .split_for_parts();
     // Made of constants and numbers alone.
-    let document: Arc<str> = api::document(document, &app.config)
+    let document: Bytes = api::document(document, &app.config)
         .map(|document| format!("{document:#}"))
         .unwrap_or_default()
         .into();
