@@ -81,7 +81,14 @@ impl SigningKey {
             Content::Secret(secret) => Ok(hs256(None, secret)),
             Content::Json(json) => {
                 let jwks = keys::jwks_in(json)?;
-                let jwk = jwks.iter().find(|jwk| jwk.get("kty").is_some_and(|kind| kind == "oct"));
+                // Of those that the gateway takes tokens of: others it passes over.
+                let is = |jwk: &Map<String, Value>, member, text| jwk.get(member).is_none_or(|is| is == text);
+                let jwk = jwks.iter().find(|jwk| {
+                    jwk.contains_key("kty")
+                        && is(jwk, "kty", "oct")
+                        && is(jwk, "alg", "HS256")
+                        && is(jwk, "use", "sig")
+                });
                 let jwk = jwk.ok_or(Fault::NothingSigns)?;
                 let kid = jwk.get("kid").and_then(Value::as_str).map(str::to_owned);
                 Ok(hs256(kid, &secret_in(jwk).map_err(Fault::NoneUsable)?))

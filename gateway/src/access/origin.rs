@@ -187,7 +187,7 @@ impl Host {
         };
         let name = name.strip_suffix('.').unwrap_or(name).to_ascii_lowercase();
         let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.*[]:".contains(&byte);
-        (!name.is_empty() && name.bytes().all(plain)).then_some(Self { name, port })
+        (!name.is_empty() && !name.ends_with('.') && name.bytes().all(plain)).then_some(Self { name, port })
     }
 
     /// Whether nobody elsewhere can make this name point to this machine: names of the machine itself, and addresses.
@@ -272,7 +272,9 @@ mod tests {
         ] {
             assert!(text.parse::<OriginPattern>().is_err(), "{text}");
         }
-        for text in ["null", "https://a b", "https://a/b", "http://[::1", "http://a:1:2", "file://"] {
+        for text in
+            ["null", "https://a b", "https://a/b", "http://[::1", "http://a:1:2", "http://a..", "file://"]
+        {
             assert_eq!(Origin::parse(text), None, "{text}");
         }
     }

@@ -63,6 +63,15 @@ fn signatures_of_the_rfcs_are_good() {
 }
 
 #[test]
+fn a_key_that_is_passed_over_signs_nothing() {
+    let other = "another-secret-that-is-long-enough-for-it".replace('-', "A");
+    for member in ["alg", "use"] {
+        let text = jwks(json!([{"kty": "oct", "k": other, member: "enc"}, {"kty": "oct", "k": HS256_KEY}]));
+        assert!(payload_of(&token(&json!({"alg": "HS256"}), &text), &keys(&text)).is_ok(), "{member}");
+    }
+}
+
+#[test]
 fn each_form_of_key_takes_the_tokens_of_its_other_half() {
     let rsa = token(&json!({"alg": "RS256"}), RSA_PRIVATE);
     assert!(payload_of(&rsa, &keys(RSA_PUBLIC)).is_ok());
