@@ -265,7 +265,7 @@ def test_bad_reaction_is_refused_with_a_stable_type(ovation, room, body, status,
 
 def test_bad_request_is_a_problem_everywhere(ovation, room):
     url = f"{ovation.http}/v1/rooms"
-    text = {"headers": {"content-type": "text/plain"}}
+    text = {"headers": {"content-type": "text/html"}}
     assert_problem(react(ovation, room, '{"emoji":"🔥"}', **text), 415, "unsupported-media-type")
     assert_problem(react(ovation, "-", {"emoji": "🔥"}), 422, "bad-room")
     assert_problem(react(ovation, "r" * 65, {"emoji": "🔥"}), 422, "bad-room")
