@@ -29,8 +29,8 @@ ATTACK_S = 16
 ATTACKERS = 300
 # The honest client's own, and one that has just ended.
 FEW = 3
-# A connection with all its buffers costs far less than this; one that could make the gateway hoard would cost far more.
-ATTACKER_KB = 64
+# A connection with all its buffers costs about 17 KB; with an answer of its own that nobody reads it would be 64.
+ATTACKER_KB = 48
 FLOOD = 3_000
 # What the kernel may hold for one that does not read: a piece of an answer, and not all that it asks for.
 ATTACKER_QUEUE_KB = 128
