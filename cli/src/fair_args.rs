@@ -29,7 +29,7 @@ pub(crate) struct FairArgs {
     #[arg(long, help_heading = HEADING, env = "OVATION_EXEMPT", value_name = "NETWORKS")]
     exempt: Option<String>,
 
-    /// TOML file with what rooms take: a list of [[room]] with match = "final-*", and open = false or emoji = ["🔥"]. The
+    /// TOML file with what rooms take: a list of rules with match = "final-*", and open = false or a list of emoji. The
     /// first rule that matches a room holds.
     #[arg(long, help_heading = HEADING, env = "OVATION_ROOMS", value_name = "FILE")]
     rooms: Option<PathBuf>,

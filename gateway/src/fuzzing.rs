@@ -89,7 +89,7 @@ const NAMES: [HeaderName; 11] = [
     REQUEST_ID,
 ];
 
-/// Headers of a request, a line each: `a` and a value is the first of [`NAMES`], and so on.
+/// Headers of a request, a line each: `a` and a value is the first of the names below, and so on.
 pub fn headers(bytes: &[u8]) -> bool {
     let mut headers = HeaderMap::new();
     for line in bytes.split(|byte| *byte == b'\n') {
