@@ -18,8 +18,7 @@ import httpx
 import pytest
 
 import processes
-from processes import FREE
-from topology import Topology
+from topology import started
 
 PATIENCE_S = 30
 # An honest client sends this often, and does not wait for longer.
@@ -38,11 +37,6 @@ ATTACKER_QUEUE_KB = 128
 ESTABLISHED, LISTENING = 1, 10
 # `Connections::per_address_max`.
 PER_ADDRESS_MAX = 1_024
-
-
-def started(folder, *args):
-    places = ["--http", FREE, "--broker", FREE, "--broker-spu", FREE, "--data", folder / "data"]
-    return processes.Process("run", "--topology", Topology(folder).file, *places, *args).wait_ready()
 
 
 @pytest.fixture(scope="module")

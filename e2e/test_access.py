@@ -17,7 +17,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect
 
 import processes
-from topology import Topology
+from topology import started
 
 PATIENCE_S = 30
 # The gateway takes a token for this long after its `exp`.
@@ -47,12 +47,6 @@ def jwks():
 def token(rooms=("*",), allow=("react", "watch"), seconds=600, key=SECRET, algorithm="HS256", kid="hs", **claims):
     claims = {"exp": time.time() + seconds, "rooms": list(rooms), "allow": list(allow)} | claims
     return jwt.encode(claims, key, algorithm, headers={"kid": kid} if kid else None)
-
-
-def started(folder, *args, http=processes.FREE):
-    file = Topology(folder, "emoji").file
-    places = ["--http", http, "--broker", processes.FREE, "--broker-spu", processes.FREE]
-    return processes.Process("run", "--topology", file, "--data", folder / "data", *places, *args).wait_ready()
 
 
 @pytest.fixture(scope="module")

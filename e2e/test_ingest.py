@@ -17,7 +17,7 @@ from websockets.sync.client import connect
 import processes
 from processes import FREE
 from readers import stored, wait_finals
-from topology import Topology
+from topology import Topology, started
 
 # A broker that is away for half a minute is what people see; CI has less patience.
 OUTAGE_S = float(os.environ.get("OVATION_OUTAGE_S", "4"))
@@ -162,8 +162,7 @@ def test_a_bomb_is_413_with_flat_memory(own_embedded, encoding):
 
 def test_taps_combine_into_fewer_records(tmp_path, room):
     topology = Topology(tmp_path)
-    arguments = ["--topology", topology.file, "--data", tmp_path / "data", "--http", FREE, "--broker", FREE]
-    system = processes.Process("run", *arguments, "--broker-spu", FREE, "--ingest-combine", "50ms").wait_ready()
+    system = started(tmp_path, "--ingest-combine", "50ms")
     try:
         def tap(number):
             body = {"emoji": "🔥"} if number % 10 else {"emoji": "🔥", "id": f"own-{number}"}
@@ -248,10 +247,7 @@ def test_a_broker_that_is_away_costs_no_acknowledged_reaction(tmp_path, room):
 
 
 def test_requests_are_counted_and_logged(tmp_path, room):
-    topology = Topology(tmp_path)
-    arguments = ["--topology", topology.file, "--data", tmp_path / "data", "--http", FREE, "--broker", FREE]
-    log = ["--log", "warn,ovation_gateway=debug", "--log-format", "json"]
-    system = processes.Process("run", *arguments, "--broker-spu", FREE, *log).wait_ready()
+    system = started(tmp_path, "--log", "warn,ovation_gateway=debug", "--log-format", "json")
     try:
         assert react(system, room, {"emoji": "🔥"}, x_request_id="edge-7").headers["x-request-id"] == "edge-7"
         assert react(system, room, {"emoji": "x"}).status_code == 422

@@ -13,8 +13,7 @@ import jwt
 import pytest
 
 import processes
-from processes import FREE
-from topology import Topology
+from topology import started
 
 HERE = pathlib.Path(__file__).resolve().parent
 # Cases of each operation and phase; more find more.
@@ -23,11 +22,10 @@ PATIENCE_S = 170
 METHODS = {"get", "put", "post", "delete", "options", "head", "patch", "trace"}
 
 
-def started(folder, *args):
+def unlimited(folder, *args):
     """A system that takes as much as one client sends."""
-    places = ["--http", FREE, "--broker", FREE, "--broker-spu", FREE, "--data", folder / "data"]
     limits = [text for kind in ["user", "address", "room"] for text in (f"--limit-{kind}", "off")]
-    return processes.Process("run", "--topology", Topology(folder).file, *places, *limits, *args).wait_ready()
+    return started(folder, *limits, *args)
 
 
 def schemathesis(process, folder, *args):
@@ -58,7 +56,7 @@ def assert_no_failures(process, folder, *args):
 
 
 def test_what_the_document_says_is_so(tmp_path):
-    process = started(tmp_path)
+    process = unlimited(tmp_path)
     try:
         assert_no_failures(process, tmp_path)
         # Not all was refused: the way in was open to what fits.
@@ -70,7 +68,7 @@ def test_what_the_document_says_is_so(tmp_path):
 def test_what_the_document_says_of_tokens_is_so(tmp_path):
     secret = secrets.token_urlsafe(48)
     (tmp_path / "keys").write_text(secret)
-    process = started(tmp_path, "--keys", tmp_path / "keys")
+    process = unlimited(tmp_path, "--keys", tmp_path / "keys")
     try:
         claims = {"exp": time.time() + 600, "rooms": ["*"], "allow": ["react", "watch"]}
         bearer = f"Authorization: Bearer {jwt.encode(claims, secret)}"

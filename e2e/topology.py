@@ -3,7 +3,7 @@
 import re
 import secrets
 
-from processes import ROOT
+from processes import FREE, ROOT, Process
 
 WINDOW_MS = 2_000
 GRACE_MS = 500
@@ -34,6 +34,12 @@ class Topology:
     @property
     def all_topics(self):
         return [*self.topics, self.rooms]
+
+
+def started(folder, *args, http=FREE):
+    """`ovation run` with the shipped topology and everything of its own, ready."""
+    places = ["--http", http, "--broker", FREE, "--broker-spu", FREE, "--data", folder / "data"]
+    return Process("run", "--topology", Topology(folder).file, *places, *args).wait_ready()
 
 
 def unique_prefix():

@@ -22,6 +22,7 @@ use governor::RateLimiter;
 use governor::clock::{Clock, QuantaClock};
 use governor::middleware::StateInformationMiddleware;
 
+pub(crate) use self::header::seconds;
 pub use self::rate::{Rate, RateError};
 use self::slots::Slots;
 use crate::network::{self, Network};

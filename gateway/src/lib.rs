@@ -19,6 +19,7 @@ mod fair;
 mod feed;
 #[doc(hidden)]
 pub mod fuzzing;
+mod glob;
 mod health;
 mod hub;
 mod ingest;

@@ -99,7 +99,7 @@ impl Metrics {
         let labels =
             RequestLabels { route: route.to_owned(), method: method_name(method), status: status.as_u16() };
         self.requests.get_or_create(&labels).inc();
-        self.latency.get_or_create(&RouteLabel { route: route.to_owned() }).observe(took.as_secs_f64());
+        self.latency.get_or_create(&RouteLabel { route: labels.route }).observe(took.as_secs_f64());
     }
 
     /// Counts a reaction that is answered; `taps` are its taps.

@@ -305,7 +305,7 @@ impl Problem {
 
     /// Seconds to wait, at least one.
     pub(crate) fn retry_after_secs(&self) -> Option<u64> {
-        self.retry_after.map(|time| (time.as_secs() + u64::from(time.subsec_nanos() > 0)).max(1))
+        self.retry_after.map(|time| fair::seconds(time).max(1))
     }
 
     /// The problem as a JSON object.

@@ -30,7 +30,7 @@ pub(super) fn limit(kind: Kind, remaining: u32, time: Duration) -> HeaderValue {
 }
 
 /// Whole seconds, rounded up: after them it is true.
-fn seconds(time: Duration) -> u64 {
+pub(crate) fn seconds(time: Duration) -> u64 {
     time.as_secs() + u64::from(time.subsec_nanos() > 0)
 }
 

@@ -2,6 +2,8 @@
 
 use ovation_reaction::ROOM_BYTES_MAX;
 
+use crate::glob;
+
 /// Longest pattern: the longest name with a `*` around each character.
 const PATTERN_BYTES_MAX: usize = 2 * ROOM_BYTES_MAX + 1;
 
@@ -27,31 +29,9 @@ impl Pattern {
         &self.0
     }
 
-    /// Whether the room is meant. Takes at most as many steps as name times pattern have characters.
+    /// Whether the room is meant.
     pub(super) fn matches(&self, room: &str) -> bool {
-        let (pattern, room) = (self.0.as_bytes(), room.as_bytes());
-        let (mut at, mut read) = (0, 0);
-        // Where the last star was, and how much of the name it has taken.
-        let mut star: Option<(usize, usize)> = None;
-        while read < room.len() {
-            match (pattern.get(at), star) {
-                (Some(b'*'), _) => {
-                    star = Some((at, read));
-                    at += 1;
-                }
-                (Some(byte), _) if *byte == room[read] => {
-                    at += 1;
-                    read += 1;
-                }
-                (_, Some((place, taken))) => {
-                    star = Some((place, taken + 1));
-                    at = place + 1;
-                    read = taken + 1;
-                }
-                (_, None) => return false,
-            }
-        }
-        pattern[at..].iter().all(|byte| *byte == b'*')
+        glob::matches(&self.0, room)
     }
 }
 

@@ -1,10 +1,9 @@
 //! A room's own settings as a record: the value in the topic, what an admin sends, and what he is shown.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
-
 use serde::{Deserialize, Serialize};
 
 use super::emoji::Emoji;
+use crate::ingest::now_ms;
 
 /// Emoji in one room's own settings at most: more than fit on a screen. Longer lists belong into the file.
 const OWN_EMOJI_MAX: usize = 256;
@@ -130,11 +129,6 @@ impl Own {
         };
         Ok(Self { open, emoji, at, ..Self::none(&by) })
     }
-}
-
-fn now_ms() -> i64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
-    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
 }
 
 #[cfg(test)]
