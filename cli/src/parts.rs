@@ -76,9 +76,9 @@ pub(crate) struct Front {
 }
 
 impl Front {
-    /// Settles it.
-    pub(crate) async fn prepare(args: &HttpArgs, topology: &Topology) -> Result<Self, Failure> {
-        let entry = args.access.entry(args.http)?;
+    /// Settles the rest. Who may comes first of all: a gateway that anybody could use by accident says so before anything
+    /// else is even read.
+    pub(crate) async fn prepare(args: &HttpArgs, entry: Entry, topology: &Topology) -> Result<Self, Failure> {
         let fair = args.fair.fair_use(topology)?;
         let public = listen(args.http, "the gateway", "--http").await?;
         let admin = match args.admin {

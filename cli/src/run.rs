@@ -23,8 +23,9 @@ const ENGINE_DRAIN: Duration = Duration::from_secs(5);
 
 /// `ovation run`.
 pub(crate) async fn run(args: RunArgs) -> Result<(), Failure> {
+    let entry = args.http.access.entry(args.http.http)?;
     let (topology, watch) = watch::open(&args.topology.topology)?;
-    let front = Front::prepare(&args.http, &topology).await?;
+    let front = Front::prepare(&args.http, entry, &topology).await?;
     let lines = front.lines()?;
     let stop = signals::stop_token()?;
 
@@ -81,8 +82,9 @@ pub(crate) async fn broker(args: BrokerArgs) -> Result<(), Failure> {
 
 /// `ovation gateway`.
 pub(crate) async fn gateway(args: GatewayArgs) -> Result<(), Failure> {
+    let entry = args.http.access.entry(args.http.http)?;
     let topology = parts::topology(&args.topology.topology)?;
-    let front = Front::prepare(&args.http, &topology).await?;
+    let front = Front::prepare(&args.http, entry, &topology).await?;
     let lines = front.lines()?;
     let stop = signals::stop_token()?;
     let cluster = Cluster::new(&args.cluster.cluster);
