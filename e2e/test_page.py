@@ -9,6 +9,9 @@ import httpx
 import pytest
 from playwright.sync_api import expect
 
+from processes import outcome
+from topology import started
+
 OUT = Path(__file__).parent / "out"
 # From a tap to the screen through the whole system, on a busy machine.
 PATIENCE_MS = 20_000
@@ -151,4 +154,44 @@ def test_front_page_leads_to_the_room(browser, ovation, room):
     page.get_by_role("button", name="Go in").click()
     expect(page).to_have_url(f"{ovation.http}/r/{room}")
     expect(page.locator("#room")).to_have_text(room)
+    context.close()
+
+
+@pytest.fixture(scope="module")
+def guarded(tmp_path_factory):
+    """A system with keys, and how to get a token for a room."""
+    folder = tmp_path_factory.mktemp("guarded-page")
+    keys = folder / "keys.json"
+    assert outcome("token", "--new-keys", keys)[0] == 0
+    system = started(folder, "--keys", keys)
+
+    def token(room, *more):
+        code, text = outcome("token", "--keys", keys, "--room", room, "--allow", "react,watch", *more)
+        assert code == 0, text
+        return text.split()[-1]
+
+    yield system, token
+    system.end()
+
+
+@pytest.mark.parametrize("user", [[], ["--user", "zoë"]])
+def test_a_link_with_a_token_opens_a_room_that_asks_for_one(browser, guarded, room, user):
+    system, token = guarded
+    context = browser.new_context()
+    page = context.new_page()
+    page.goto(f"{system.http}/r/{room}#token={token('elsewhere')}")
+    expect(page.locator("#link")).to_have_attribute("data-state", "denied")
+    # A link to the same page: the browser loads nothing anew by that alone.
+    page.goto(f"{system.http}/r/{room}#token={token(room, *user)}")
+    expect(page.locator("#link")).to_have_attribute("data-state", "live")
+    assert page.url == f"{system.http}/r/{room}", "the token is out of the address"
+    button(page, "🔥").click()
+    expect(page.locator("#total")).to_have_text("1")
+    expect(page.locator("#notice")).to_be_empty()
+    page.reload()
+    expect(page.locator("#link")).to_have_attribute("data-state", "live")
+    expect(page.locator("#total")).to_have_text("1")
+    # Of another room the token says nothing.
+    page.goto(f"{system.http}/r/other-{room}")
+    expect(page.locator("#link")).to_have_attribute("data-state", "denied")
     context.close()

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use ovation_broker::Broker;
 use ovation_client::Cluster;
-use ovation_gateway::{Config, Hooks};
+use ovation_gateway::{Config, Gateway, Hooks};
 use ovation_topology::{ApplyError, Change, Engine, EngineOptions, Topology};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
@@ -117,6 +117,12 @@ pub(crate) fn health(listener: TcpListener, cluster: Cluster, hooks: Hooks, stop
     tokio::spawn(async move { ovation_gateway::serve_health(listener, &config, hooks, stop).await });
 }
 
+/// A gateway that serves, and how that ended.
+pub(crate) struct Serving {
+    pub(crate) gateway: Gateway,
+    pub(crate) ended: JoinHandle<Result<(), ovation_gateway::Error>>,
+}
+
 /// Starts the gateway between the first stage's source and its sink.
 pub(crate) fn gateway(
     args: &HttpArgs,
@@ -125,7 +131,7 @@ pub(crate) fn gateway(
     topology: &Topology,
     hooks: Hooks,
     stop: CancellationToken,
-) -> Result<JoinHandle<Result<(), ovation_gateway::Error>>, Failure> {
+) -> Result<Serving, Failure> {
     let stage = topology
         .stages
         .first()
@@ -144,7 +150,9 @@ pub(crate) fn gateway(
         ..Config::new(cluster)
     };
     fair.configure(&mut config);
-    Ok(tokio::spawn(ovation_gateway::serve(public, admin, config, hooks, stop)))
+    let gateway = Gateway::new(config, hooks, stop);
+    let served = gateway.clone();
+    Ok(Serving { gateway, ended: tokio::spawn(async move { served.serve(public, admin).await }) })
 }
 
 /// Starts the engine.

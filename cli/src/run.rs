@@ -5,9 +5,8 @@ use std::time::Duration;
 
 use ovation_broker::Broker;
 use ovation_client::Cluster;
-use ovation_gateway::{Hooks, Part};
+use ovation_gateway::{Gateway, Hooks, Part};
 use ovation_topology::{Action, Change, Engine, EngineOptions, Kind, TaskState};
-use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::args::{BrokerArgs, EngineArgs, GatewayArgs, RunArgs, TopologyCommand};
@@ -18,6 +17,9 @@ use crate::{metrics, parts, reset, say, signals, testing, watch};
 
 /// How long a start waits for its stages before it says that they are still behind.
 const READY_WAIT: Duration = Duration::from_secs(30);
+/// How long a start waits for its gateway to have read what it needs. Mostly that takes milliseconds; where the topics are still to
+/// be made by somebody else, it answers 503 until then.
+const GATEWAY_WAIT: Duration = Duration::from_secs(5);
 /// How long the engine may take to finish the batch in flight.
 const ENGINE_DRAIN: Duration = Duration::from_secs(5);
 
@@ -47,9 +49,10 @@ pub(crate) async fn run(args: RunArgs) -> Result<(), Failure> {
     let engine =
         Arc::new(parts::engine(cluster.clone(), &topology, &EngineOptions::default(), engine_stop.clone())?);
     let hooks = engine_hooks(&engine);
-    let mut gateway = parts::gateway(&args.http, front, cluster.clone(), &topology, hooks, stop.clone())?;
+    let mut serving = parts::gateway(&args.http, front, cluster.clone(), &topology, hooks, stop.clone())?;
 
     wait_ready(&engine, &stop).await;
+    wait_gateway(&serving.gateway, &stop).await;
     lines.iter().for_each(say::line);
     say::line("ready     Ctrl-C stops");
     if !args.reload.no_reload {
@@ -58,8 +61,8 @@ pub(crate) async fn run(args: RunArgs) -> Result<(), Failure> {
     }
 
     let served = tokio::select! {
-        () = stop.cancelled() => gateway.await,
-        ended = &mut gateway => ended,
+        () = stop.cancelled() => serving.ended.await,
+        ended = &mut serving.ended => ended,
     };
     engine_stop.cancel();
     drain_engine(&engine).await;
@@ -91,10 +94,11 @@ pub(crate) async fn gateway(args: GatewayArgs) -> Result<(), Failure> {
     parts::reachable(&cluster).await?;
     say_broker(None, &cluster);
     let hooks = Hooks { metrics: Arc::new(|registry| metrics::register(registry, &[])), ..Hooks::default() };
-    let gateway: JoinHandle<_> = parts::gateway(&args.http, front, cluster, &topology, hooks, stop)?;
+    let serving = parts::gateway(&args.http, front, cluster, &topology, hooks, stop.clone())?;
+    wait_gateway(&serving.gateway, &stop).await;
     lines.iter().for_each(say::line);
     say::line("ready     Ctrl-C stops");
-    gateway_outcome(gateway.await)
+    gateway_outcome(serving.ended.await)
 }
 
 /// `ovation engine`.
@@ -204,9 +208,19 @@ async fn wait_ready(engine: &Engine, stop: &CancellationToken) {
         ready = engine.wait_ready(READY_WAIT) => ready,
     };
     if !ready {
-        for part in engine_parts(engine).iter().filter(|part| !part.ready) {
-            say::line(format_args!("waiting   {}: {}", part.name, part.detail));
-        }
+        say_waiting(&engine_parts(engine));
+    }
+}
+
+async fn wait_gateway(gateway: &Gateway, stop: &CancellationToken) {
+    if stop.run_until_cancelled(gateway.ready(GATEWAY_WAIT)).await == Some(false) {
+        say_waiting(&gateway.parts());
+    }
+}
+
+fn say_waiting(parts: &[Part]) {
+    for part in parts.iter().filter(|part| !part.ready) {
+        say::line(format_args!("waiting   {}: {}", part.name, part.detail));
     }
 }
 

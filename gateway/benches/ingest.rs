@@ -16,7 +16,7 @@ use axum::{Json, Router};
 use ovation_broker::Broker;
 use ovation_client::fluvio::metadata::topic::TopicSpec;
 use ovation_client::{Admin, Cluster, Producer, ProducerOptions, bounds};
-use ovation_gateway::{Config, Fair, Hooks, Rate, serve};
+use ovation_gateway::{Config, Fair, Gateway, Hooks, Rate};
 use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
@@ -168,7 +168,8 @@ async fn start_gateway(cluster: &Cluster, stop: &CancellationToken) -> SocketAdd
     let enough = Rate::per_second(1_000_000, 1_000_000).ok();
     config.fair = Fair { per_user: enough, per_address: enough, per_room: enough, ..Fair::default() };
     config.network.exempt.clear();
-    tokio::spawn(serve(listener, None, config, Hooks::default(), stop.clone()));
+    let gateway = Gateway::new(config, Hooks::default(), stop.clone());
+    tokio::spawn(async move { gateway.serve(listener, None).await });
     address
 }
 

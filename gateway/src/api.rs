@@ -2,9 +2,6 @@
 
 use std::collections::BTreeSet;
 
-use axum::body::Bytes;
-use axum::http::header;
-use axum::response::{IntoResponse, Response};
 use ovation_reaction::TIME_MS_MAX;
 use serde_json::{Value, json};
 use utoipa::OpenApi;
@@ -182,10 +179,4 @@ fn require_tokens(document: &mut Value) {
             operation["security"] = json!([{}, { "token": [] }]);
         }
     }
-}
-
-/// The answer to `GET /openapi.json`. All share the text: clients that do not read would hold a copy each.
-pub(crate) fn answer(text: Bytes) -> Response {
-    let headers = [(header::CONTENT_TYPE, "application/json"), (header::CACHE_CONTROL, "no-cache")];
-    (headers, text).into_response()
 }

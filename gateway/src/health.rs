@@ -72,22 +72,19 @@ pub(crate) async fn healthz() -> Response {
     ),
 )]
 pub(crate) async fn readyz(State(app): State<Arc<App>>) -> Response {
-    let producer = app.store.is_ready();
-    let mut parts = vec![
-        Part {
-            name: "producer".into(),
-            ready: producer,
-            detail: if producer {
-                String::new()
-            } else {
-                format!("no connection to {}", app.config.cluster.endpoint())
-            },
-        },
-        app.standing.part(),
-        app.rooms.part(),
-    ];
+    let mut parts = app.parts();
     parts.extend((app.hooks.readiness)());
     readiness(parts)
+}
+
+impl App {
+    /// The gateway's own parts.
+    pub(crate) fn parts(&self) -> Vec<Part> {
+        let ready = self.store.is_ready();
+        let detail = || format!("no connection to {}", self.config.cluster.endpoint());
+        let detail = if ready { String::new() } else { detail() };
+        vec![Part { name: "producer".into(), ready, detail }, self.standing.part(), self.rooms.part()]
+    }
 }
 
 /// `GET /metrics`.

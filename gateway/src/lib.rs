@@ -1,6 +1,6 @@
 //! The gateway: reactions in, updates out.
 //!
-//! - **Ingest** ([`serve`]d at `POST /v1/rooms/{room}/reactions` and on the feed's WebSocket) validates a reaction and
+//! - **Ingest** ([served](Gateway::serve) at `POST /v1/rooms/{room}/reactions` and on the feed's WebSocket) validates a reaction and
 //!   answers when the broker has acknowledged it.
 //! - The **hub** follows the aggregate topic once and knows every active room.
 //! - The **feed** sends a room's updates to its clients, serialised once for all of them.
@@ -12,6 +12,7 @@
 mod accept;
 mod access;
 mod api;
+mod asset;
 mod config;
 mod connections;
 mod cursor;
@@ -36,6 +37,7 @@ mod server;
 mod wire;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
@@ -131,45 +133,74 @@ impl App {
     }
 }
 
-/// Serves the gateway on `listener`, and on `admin` what operators ask, until `shutdown`, then drains: requests in flight are answered, feeds are closed
-/// with a code that says "reconnect elsewhere", all within `config.drain`.
-///
-/// The broker need not be there: until it is, `/readyz` and ingest answer 503.
-///
-/// # Errors
-///
-/// [`Error::Listener`] when the listener has no address.
-pub async fn serve(
-    listener: TcpListener,
-    admin: Option<TcpListener>,
-    config: Config,
-    hooks: Hooks,
-    shutdown: CancellationToken,
-) -> Result<(), Error> {
-    let address = listener.local_addr()?;
-    tracing::info!(%address, broker = config.cluster.endpoint(), "gateway listens");
-    let app = App::new(config, hooks, shutdown);
-    let follower = Follower::start(&app.config, Arc::clone(&app.hub), Arc::clone(&app.standing));
-    tokio::spawn(Arc::clone(&app.access).follow_keys(app.shutdown.clone()));
-    let rooms =
-        rooms::follow::Follower::start(app.config.cluster.clone(), &app.config.rooms, Arc::clone(&app.rooms));
-    let router = router::router(Arc::clone(&app));
-    let server = Server {
-        config: &app.config,
-        counts: &app.connections,
-        tasks: &app.tasks,
-        shutdown: &app.shutdown,
-        cut: &app.cut,
-    };
-    let operators = async {
-        if let Some(admin) = admin {
-            server.serve(admin, operator::router(&app)).await;
-        }
-    };
-    tokio::join!(server.serve(listener, router), operators);
-    follower.stop().await;
-    rooms.stop().await;
-    Ok(())
+/// A gateway. Cheap to clone: all clones are the same one.
+#[derive(Clone)]
+pub struct Gateway {
+    app: Arc<App>,
+}
+
+impl Gateway {
+    /// A gateway that begins to connect to its broker. The broker need not be there: until it is, `/readyz` and ingest answer 503.
+    ///
+    /// Needs a running tokio runtime.
+    pub fn new(config: Config, hooks: Hooks, shutdown: CancellationToken) -> Self {
+        Self { app: App::new(config, hooks, shutdown) }
+    }
+
+    /// What the gateway itself needs, part by part; what the process around it adds is left out.
+    pub fn parts(&self) -> Vec<Part> {
+        self.app.parts()
+    }
+
+    /// Waits until every part is ready, at most for `deadline`; whether it is so.
+    pub async fn ready(&self, deadline: Duration) -> bool {
+        let waiting = async {
+            // What went wrong is in the parts.
+            let _ = self.app.store.ready(deadline).await;
+            self.app.standing.ready().await;
+            self.app.rooms.ready().await;
+        };
+        let _ = tokio::time::timeout(deadline, waiting).await;
+        self.parts().iter().all(|part| part.ready)
+    }
+
+    /// Serves on `listener`, and on `admin` what operators ask, until the shutdown, then drains: requests in flight are answered, feeds are closed
+    /// with a code that says "reconnect elsewhere", all within `config.drain`. To be called once.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Listener`] when the listener has no address.
+    pub async fn serve(&self, listener: TcpListener, admin: Option<TcpListener>) -> Result<(), Error> {
+        let app = &self.app;
+        let address = listener.local_addr()?;
+        tracing::info!(%address, broker = app.config.cluster.endpoint(), "gateway listens");
+        let follower = Follower::start(&app.config, Arc::clone(&app.hub), Arc::clone(&app.standing));
+        tokio::spawn(Arc::clone(&app.access).follow_keys(app.shutdown.clone()));
+        let cluster = app.config.cluster.clone();
+        let rooms = rooms::follow::Follower::start(cluster, &app.config.rooms, Arc::clone(&app.rooms));
+        let server = Server {
+            config: &app.config,
+            counts: &app.connections,
+            tasks: &app.tasks,
+            shutdown: &app.shutdown,
+            cut: &app.cut,
+        };
+        let operators = async {
+            if let Some(admin) = admin {
+                server.serve(admin, operator::router(app)).await;
+            }
+        };
+        tokio::join!(server.serve(listener, router::router(Arc::clone(app))), operators);
+        follower.stop().await;
+        rooms.stop().await;
+        Ok(())
+    }
+}
+
+impl std::fmt::Debug for Gateway {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("Gateway").field("parts", &self.parts()).finish_non_exhaustive()
+    }
 }
 
 /// Serves `/healthz`, `/readyz` and `/metrics` alone, for a process without a gateway, until `shutdown`. Of the configuration

@@ -5,12 +5,13 @@ use std::sync::Arc;
 use axum::Router;
 use axum::extract::Query;
 use axum::extract::rejection::QueryRejection;
-use axum::http::{HeaderName, header};
+use axum::http::{HeaderMap, HeaderName, header};
 use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::get;
 use serde::Deserialize;
 
 use crate::App;
+use crate::asset::Asset;
 use crate::problem::Problem;
 use crate::room::Room;
 
@@ -30,13 +31,29 @@ const SHARED: [(HeaderName, &str); 2] = [
     (HeaderName::from_static("cross-origin-resource-policy"), "cross-origin"),
 ];
 
+/// What browsers are told of every file.
+const PAGE: [(HeaderName, &str); 3] = [
+    (header::CONTENT_SECURITY_POLICY, CONTENT_SECURITY_POLICY),
+    (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+    (header::REFERRER_POLICY, "same-origin"),
+];
+
 /// The pages and what they load.
 pub(crate) fn router() -> Router<Arc<App>> {
-    let asset = |kind: &'static str, text: &'static str| get(async move || file(kind, text));
-    let shared = |kind: &'static str, text: &'static str| get(async move || (SHARED, file(kind, text)));
+    let asset = |kind, text: &'static str| {
+        let file = Arc::new(Asset::new(kind, text));
+        get(async move |headers: HeaderMap| (PAGE, file.answer(&headers)))
+    };
+    let shared = |kind, text: &'static str| {
+        let file = Arc::new(Asset::new(kind, text));
+        get(async move |headers: HeaderMap| (PAGE, SHARED, file.answer(&headers)))
+    };
+    let front_page = Arc::new(Asset::new(HTML, include_str!("../web/front.html")));
+    let room_page = Arc::new(Asset::new(HTML, include_str!("../web/room.html")));
     Router::new()
-        .route("/", get(front))
-        .route("/r/{room}", get(room))
+        .route("/", get(async move |choice, headers: HeaderMap| front(&front_page, choice, &headers)))
+        // The page reads the room's name from its own address.
+        .route("/r/{room}", get(async move |_: Room, headers: HeaderMap| (PAGE, room_page.answer(&headers))))
         .route("/assets/page.css", asset(CSS, include_str!("../web/page.css")))
         .route("/assets/room.js", asset(SCRIPT, include_str!("../web/room.js")))
         .route("/assets/floats.js", asset(SCRIPT, include_str!("../web/floats.js")))
@@ -49,36 +66,23 @@ pub(crate) fn router() -> Router<Arc<App>> {
         .route("/ovation-api.d.ts", shared(TYPES, include_str!("../web/ovation-api.d.ts")))
 }
 
-/// `/r/{room}`: react, and see the crowd. The page reads the room's name from its own address.
-async fn room(_: Room) -> Response {
-    file(HTML, include_str!("../web/room.html"))
-}
-
 #[derive(Deserialize)]
 struct Choice {
     room: Option<String>,
 }
 
 /// `/`: choose a room; `/?room=NAME`, as its form sends it, leads there.
-async fn front(choice: Result<Query<Choice>, QueryRejection>) -> Result<Response, Problem> {
+fn front(
+    page: &Asset,
+    choice: Result<Query<Choice>, QueryRejection>,
+    headers: &HeaderMap,
+) -> Result<Response, Problem> {
     let Query(choice) = choice.map_err(|error| Problem::bad_request(error.body_text()))?;
     match choice.room {
-        None => Ok(file(HTML, include_str!("../web/front.html"))),
+        None => Ok((PAGE, page.answer(headers)).into_response()),
         Some(name) => {
             let room = Room::named(name.trim())?;
             Ok(Redirect::to(&format!("/r/{}", room.as_str())).into_response())
         }
     }
-}
-
-fn file(kind: &'static str, text: &'static str) -> Response {
-    let headers = [
-        (header::CONTENT_TYPE, kind),
-        // The files change with the binary and have no version in their names.
-        (header::CACHE_CONTROL, "no-cache"),
-        (header::CONTENT_SECURITY_POLICY, CONTENT_SECURITY_POLICY),
-        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
-        (header::REFERRER_POLICY, "same-origin"),
-    ];
-    (headers, text).into_response()
 }

@@ -206,6 +206,11 @@ impl RoomSettings {
         self.standing.part(self.read().len())
     }
 
+    /// Waits until what rooms take is known.
+    pub(crate) async fn ready(&self) {
+        self.standing.ready().await;
+    }
+
     /// Gives a room settings of its own, or takes them away, for every gateway. Returns when they are stored and hold here.
     async fn change(&self, room: &Room, own: &Own) -> Result<Settings, Problem> {
         match self.standing.phase() {

@@ -3,9 +3,8 @@
 use std::sync::Arc;
 
 use axum::Router;
-use axum::body::Bytes;
 use axum::extract::State;
-use axum::http::header;
+use axum::http::{HeaderMap, header};
 use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
@@ -14,6 +13,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::access::{Action, Caller};
+use crate::asset::Asset;
 use crate::problem::Problem;
 use crate::room::Room;
 use crate::{App, api, feed, health, ingest, observe, operator, page, wire};
@@ -30,12 +30,10 @@ pub(crate) fn router(app: Arc<App>) -> Router {
         .routes(routes!(health::readyz))
         .split_for_parts();
     // Made of constants and numbers alone.
-    let document: Bytes = api::document(document, &app.config)
-        .map(|document| format!("{document:#}"))
-        .unwrap_or_default()
-        .into();
+    let document = api::document(document, &app.config).map(|document| format!("{document:#}"));
+    let document = Arc::new(Asset::new("application/json", document.unwrap_or_default()));
     let api = if app.config.operator_routes { api.merge(operator::routes(&app)) } else { api };
-    api.route("/openapi.json", get(async move || api::answer(document)))
+    api.route("/openapi.json", get(async move |headers: HeaderMap| document.answer(&headers)))
         .merge(page::router())
         .fallback(async || Problem::not_found())
         .method_not_allowed_fallback(async || Problem::method_not_allowed())

@@ -9,7 +9,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use ovation_client::Cluster;
-use ovation_gateway::{Config, Hooks, serve};
+use ovation_gateway::{Config, Gateway, Hooks};
 use tokio_util::sync::CancellationToken;
 
 /// Bytes of resident memory that an idle connection may cost.
@@ -116,7 +116,7 @@ fn serves_alone() {
             parent.cancel();
         });
         let config = Config::new(Cluster::new("127.0.0.1:1"));
-        serve(listener, None, config, Hooks::default(), shutdown).await.unwrap();
+        Gateway::new(config, Hooks::default(), shutdown).serve(listener, None).await.unwrap();
     });
 }
 

@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use ovation_client::Cluster;
-use ovation_gateway::{Config, Error, Hooks, serve};
+use ovation_gateway::{Config, Error, Gateway, Hooks};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
@@ -28,7 +28,8 @@ async fn served(change: impl FnOnce(&mut Config)) -> Served {
     let mut config = Config::new(Cluster::new("127.0.0.1:1"));
     change(&mut config);
     let shutdown = CancellationToken::new();
-    let ended = tokio::spawn(serve(listener, None, config, Hooks::default(), shutdown.clone()));
+    let gateway = Gateway::new(config, Hooks::default(), shutdown.clone());
+    let ended = tokio::spawn(async move { gateway.serve(listener, None).await });
     Served { address, shutdown, ended }
 }
 

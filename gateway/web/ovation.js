@@ -1,4 +1,4 @@
-// Ovation in the browser: reactions to a room, and its crowd. How to use it: /docs. Types: /ovation.d.ts
+// Ovation in the browser: reactions to a room, and its crowd. See /docs and /ovation.d.ts
 
 const BATCH_MS = 100;
 /** Taps in a reaction. */
@@ -11,9 +11,9 @@ const ANSWER_MS_MAX = 7_000;
 const CONNECT_MS_MAX = 8_000;
 const BACKOFF_MS_MIN = 500;
 const BACKOFF_MS_MAX = 15_000;
-/** Close codes: go to another gateway; the token is not taken. */
+/** Close codes: go to another gateway; the token is not taken, or not for this room. */
 const MOVE_ON = [1001, 1012];
-const DENIED = 4401;
+const DENIED = [4401, 4403];
 
 const now = () => Date.now();
 /** Spread, so that a crowd does not come back in one instant. */
@@ -69,7 +69,7 @@ export class Ovation extends EventTarget {
     this.#base = base.href.replace(/\/*$/, "/v1/");
     this.#options = options;
     const on = (type, listener) => addEventListener(type, listener, { signal: this.#off.signal });
-    // What was connected before is gone, whether it knows or not.
+    // The old connection is gone, whether it knows or not.
     on("online", () => this.#drop(this.#socket, Math.random() * BACKOFF_MS_MIN));
     on("pageshow", (event) => event.persisted && this.#drop(this.#socket, 0));
     on("pagehide", () => this.#leave());
@@ -127,7 +127,7 @@ export class Ovation extends EventTarget {
     this.#timer = setTimeout(() => this.#pump(), Math.max(ms, this.#pause - now()));
   }
 
-  /** Sends what waits, and again after the batch time until nothing does. */
+  /** Sends what waits, again and again until nothing does. */
   #pump() {
     clearTimeout(this.#timer);
     this.#timer = 0;
@@ -267,7 +267,7 @@ export class Ovation extends EventTarget {
       clearTimeout(timer);
       if (socket !== this.#socket) return;
       if (this.#since && now() - this.#since > CONNECT_MS_MAX) this.#proven();
-      if (code === DENIED) {
+      if (DENIED.includes(code)) {
         if (this.#renewed || !this.#renews()) {
           this.#say("denied");
           this.#tell("error", new OvationError(reason || "The token is not taken."));
@@ -278,7 +278,7 @@ export class Ovation extends EventTarget {
     };
   }
 
-  /** Connects anew; what was not answered on the old socket goes by HTTP. */
+  /** Connects anew; what was not answered goes by HTTP. */
   #drop(socket, ms = backoff(this.#tries)) {
     if (socket !== this.#socket) return;
     this.#socket = undefined;
@@ -311,7 +311,7 @@ export class Ovation extends EventTarget {
     else if (type === "skipped") this.#tell(type, message.count);
     else if (type === "ack" && way) this.#store(way);
     else if (type === "error" && way) this.#refuse(way, problem);
-    // A token that is not taken is told when the socket closes, if no new one helps.
+    // That a token is not taken is told when the socket closes, if no new one helps.
     else if (type === "error" && problem.status !== 401) this.#tell(type, new OvationError(problem.detail ?? problem.title, problem));
   }
 }

@@ -17,7 +17,7 @@ const STATES = {
   connecting: "Connecting",
   live: "Live",
   away: "Offline, trying again",
-  denied: "You may not watch this room",
+  denied: "You may not watch this room: its link has no token, or one that has run out",
 };
 
 const byId = (id) => document.getElementById(id);
@@ -144,6 +144,32 @@ function speak(record, reactions) {
   byId("spoken").textContent = text;
 }
 
+/**
+ * The token that the page's link brings behind `#`, which no server is told. It goes out of the address at once, so that it
+ * stays in no history and on no shared screen, and is kept until the tab is closed.
+ */
+function tokenHere() {
+  const given = new URLSearchParams(location.hash.slice(1)).get("token");
+  try {
+    if (given) sessionStorage.setItem("ovation.token", given);
+    return given ?? sessionStorage.getItem("ovation.token") ?? undefined;
+  } catch {
+    return given ?? undefined;
+  } finally {
+    if (given) history.replaceState(null, "", location.pathname + location.search);
+  }
+}
+
+/** Whether the token says whose every reaction is. Then another name would be refused. */
+function namesUser(token) {
+  try {
+    const claims = token.split(".")[1].replaceAll("-", "+").replaceAll("_", "/");
+    return JSON.parse(atob(claims)).sub !== undefined;
+  } catch {
+    return false;
+  }
+}
+
 /** Who taps on this device: a random name that says nothing, kept where the browser allows. */
 function whoTaps() {
   try {
@@ -172,7 +198,8 @@ function tap(button) {
 byId("room").textContent = room;
 document.title = `${room} · Ovation`;
 
-const ovation = new Ovation({ room, user: whoTaps() });
+const token = tokenHere();
+const ovation = new Ovation({ room, token, user: namesUser(token) ? undefined : whoTaps() });
 ovation.on("state", (state) => {
   byId("link").dataset.state = state;
   byId("link").textContent = STATES[state];
@@ -180,6 +207,8 @@ ovation.on("state", (state) => {
 ovation.on("snapshot", takeSnapshot);
 ovation.on("update", takeUpdate);
 
+// Another link to the same room, with another token.
+addEventListener("hashchange", () => location.reload());
 for (const button of buttons) button.addEventListener("click", () => tap(button));
 addEventListener("keydown", (event) => {
   if (event.repeat || event.ctrlKey || event.metaKey || event.altKey) return;

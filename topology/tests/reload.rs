@@ -17,7 +17,6 @@ use ovation_topology::{
 };
 use support::{Embedded, Words, epochs_in, eventually, final_words, modules, source, start};
 
-const READY: Duration = Duration::from_secs(30);
 
 /// The topology with a second stage, `again`, from `from` to a sink `totals`, with a module file of its own.
 fn two_stages(words: &Words, from: &str, module: &Path) -> String {
@@ -85,7 +84,7 @@ async fn only_the_stage_that_has_changed_starts_again_and_its_results_stay_exact
     write_module(&module, 1);
     let text = two_stages(&words, "lines", &module);
     let (engine, stop) = start(&words, &text).await;
-    assert!(engine.wait_ready(READY).await, "{engine:?}");
+    assert!(engine.wait_ready(support::PATIENCE).await, "{engine:?}");
     let lines = source(&words).await;
     let line = async || lines.send(Some(b"key".to_vec()), b"one two".to_vec()).await.unwrap();
     for _ in 0..20 {
@@ -107,7 +106,7 @@ async fn only_the_stage_that_has_changed_starts_again_and_its_results_stay_exact
         (&["words".to_owned()][..], &["again".to_owned()][..])
     );
     assert!(status(&engine, "words").ready, "the other stage was left alone");
-    assert!(engine.wait_ready(READY).await, "{engine:?}");
+    assert!(engine.wait_ready(support::PATIENCE).await, "{engine:?}");
     eventually("both stages have counted everything once", || async {
         (final_words(&words).await, words_again(&words).await) == (80, 80)
     })
@@ -123,7 +122,7 @@ async fn only_the_stage_that_has_changed_starts_again_and_its_results_stay_exact
     line().await;
     eventually("the first stage counts on", || async { final_words(&words).await == 82 }).await;
     assert_eq!(reload(&engine, &words, &text).await.restarted, ["again"]);
-    assert!(engine.wait_ready(READY).await, "{engine:?}");
+    assert!(engine.wait_ready(support::PATIENCE).await, "{engine:?}");
     eventually("the old settings go on", || async { words_again(&words).await == 82 }).await;
 
     // Without the second stage, and with it again.
@@ -152,7 +151,7 @@ async fn a_stage_over_another_ones_sink_is_ready_and_exact_without_ticks() {
     write_module(&module, 1);
     let text = two_stages(&words, "counts", &module);
     let (engine, stop) = start(&words, &text).await;
-    assert!(engine.wait_ready(READY).await, "nothing has been written: {engine:?}");
+    assert!(engine.wait_ready(support::PATIENCE).await, "nothing has been written: {engine:?}");
     let lines = source(&words).await;
     let line = async || lines.send(Some(b"key".to_vec()), b"one two".to_vec()).await.unwrap();
     for _ in 0..25 {
@@ -169,7 +168,7 @@ async fn a_stage_over_another_ones_sink_is_ready_and_exact_without_ticks() {
     engine.join().await;
 
     let (engine, stop) = start(&words, &text).await;
-    assert!(engine.wait_ready(READY).await, "it catches up: {engine:?}");
+    assert!(engine.wait_ready(support::PATIENCE).await, "it catches up: {engine:?}");
     // What follows closes the windows of what was before.
     tokio::time::sleep(Duration::from_secs(2)).await;
     line().await;
@@ -218,7 +217,7 @@ async fn a_standby_does_not_take_missing_ticks_for_silence_where_nobody_can_tick
     let text = two_stages(&words, "counts", &module);
     let engines = [start(&words, &text).await, start(&words, &text).await];
     for (engine, _) in &engines {
-        assert!(engine.wait_ready(READY).await, "{engine:?}");
+        assert!(engine.wait_ready(support::PATIENCE).await, "{engine:?}");
     }
     let lines = source(&words).await;
     let roles = || engines.each_ref().map(|(engine, _)| status(engine, "again").role);

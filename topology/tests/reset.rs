@@ -48,7 +48,7 @@ async fn other_settings_go_on_after_a_reset_without_a_restart() {
         let text = words.topology();
         let (engine, stop) = start(&words, &text).await;
         let lines = source(&words).await;
-        assert!(engine.wait_ready(Duration::from_secs(30)).await);
+        assert!(engine.wait_ready(support::PATIENCE).await);
         lines.send(Some(b"key".to_vec()), b"one two".to_vec()).await.unwrap();
         eventually("the first epoch has counted", || async { final_words(&words).await == 2 }).await;
 
@@ -78,7 +78,7 @@ async fn other_settings_go_on_after_a_reset_without_a_restart() {
         }
         // A restart begins with the new epoch, and gives none of its numbers twice.
         let (engine, stop) = start(&words, &other).await;
-        assert!(engine.wait_ready(Duration::from_secs(30)).await, "{engine:?}");
+        assert!(engine.wait_ready(support::PATIENCE).await, "{engine:?}");
         lines.send(Some(b"key".to_vec()), b"four".to_vec()).await.unwrap();
         eventually("it goes on", || async { words_of_epoch(&words, 2).await == 4 }).await;
         stop.cancel();
@@ -93,7 +93,7 @@ async fn a_running_engine_takes_a_reset_to_now() {
         let text = words.topology();
         let (engine, stop) = start(&words, &text).await;
         let lines = source(&words).await;
-        assert!(engine.wait_ready(Duration::from_secs(30)).await);
+        assert!(engine.wait_ready(support::PATIENCE).await);
         lines.send(Some(b"key".to_vec()), b"left out".to_vec()).await.unwrap();
         eventually("the first epoch has counted", || async { final_words(&words).await == 2 }).await;
         reset_all(&words, &text, ResetFrom::Now).await;
@@ -114,7 +114,7 @@ async fn a_reset_to_an_offset_or_a_time_begins_there() {
         let topology = Topology::parse("words.yaml", &text).unwrap();
         let (engine, stop) = start(&words, &text).await;
         let lines = source(&words).await;
-        assert!(engine.wait_ready(Duration::from_secs(30)).await);
+        assert!(engine.wait_ready(support::PATIENCE).await);
         for _ in 0..3 {
             lines.send(Some(b"key".to_vec()), b"old words".to_vec()).await.unwrap();
         }
@@ -170,7 +170,7 @@ async fn a_source_that_retention_has_taken_is_refused_until_a_reset() {
     let text = words.topology().replace(&format!("{}: {{ partitions: 1 }}", words.topic("lines")), &small);
     assert!(text.contains(&small), "{text}");
     let (engine, stop) = start(&words, &text).await;
-    assert!(engine.wait_ready(Duration::from_secs(30)).await);
+    assert!(engine.wait_ready(support::PATIENCE).await);
     let lines = source(&words).await;
     lines.send(Some(b"key".to_vec()), b"one two".to_vec()).await.unwrap();
     eventually("the first epoch has counted", || async { final_words(&words).await == 2 }).await;

@@ -16,7 +16,6 @@ use ovation_topology::{Engine, TaskRole, Topology};
 use serde_json::{Value, json};
 use support::{Words, epochs_in, eventually, source, start};
 
-const READY: Duration = Duration::from_secs(30);
 const PARTITIONS: u32 = 2;
 const SIZE_MS: i64 = 300;
 const GRACE_MS: i64 = 100;
@@ -262,7 +261,7 @@ async fn settle(words: &Words, lines: &[Line]) -> Outcome {
     let since = Instant::now();
     loop {
         let (found, expected) = (found(words).await, expected(words, lines).await);
-        if found == expected || since.elapsed() > READY {
+        if found == expected || since.elapsed() > support::PATIENCE {
             assert_eq!(found, expected);
             return found;
         }
@@ -312,7 +311,7 @@ async fn stages_over_results_and_dead_letters_of_others_are_exact_across_a_resta
         let folder = tempfile::tempdir().unwrap();
         let text = topology(&words, folder.path());
         let (engine, stop) = start(&words, &text).await;
-        assert!(engine.wait_ready(READY).await, "with nothing written: {engine:?}");
+        assert!(engine.wait_ready(support::PATIENCE).await, "with nothing written: {engine:?}");
         let producer = source(&words).await;
         let pause = Duration::from_millis(8);
         let mut lines = say(&producer, 0..150, pause).await;
@@ -330,7 +329,7 @@ async fn stages_over_results_and_dead_letters_of_others_are_exact_across_a_resta
 
         let (engine, stop) = start(&words, &text).await;
         lines.extend(say(&producer, 280..350, pause).await);
-        assert!(engine.wait_ready(READY).await, "{engine:?}");
+        assert!(engine.wait_ready(support::PATIENCE).await, "{engine:?}");
         lines.extend(say(&producer, 350..450, pause).await);
         // What comes later ends the windows of what was before.
         tokio::time::sleep(Duration::from_secs(1)).await;
@@ -350,7 +349,7 @@ async fn an_engine_that_stands_by_takes_over_every_stage_and_stores_nothing_twic
         let text = topology(&words, folder.path());
         let engines = [start(&words, &text).await, start(&words, &text).await];
         for (engine, _) in &engines {
-            assert!(engine.wait_ready(READY).await, "{engine:?}");
+            assert!(engine.wait_ready(support::PATIENCE).await, "{engine:?}");
         }
         let producer = source(&words).await;
         let mut lines = Vec::new();

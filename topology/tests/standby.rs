@@ -52,7 +52,7 @@ async fn two(words: &Words) -> ([Started; 2], Producer) {
     let first = start(words, &text).await;
     let second = start(words, &text).await;
     for (engine, _) in [&first, &second] {
-        assert!(engine.wait_ready(Duration::from_secs(30)).await, "{engine:?}");
+        assert!(engine.wait_ready(support::PATIENCE).await, "{engine:?}");
     }
     let producer = source(words).await;
     let _chatter = chatter(producer.clone());

@@ -17,7 +17,7 @@ async fn a_broker_that_comes_back_finds_everything_going_on() {
     let mut embedded = Embedded::start(Quirks::default()).await;
     let words = embedded.words(1);
     let (engine, shutdown) = start(&words, &words.topology()).await;
-    assert!(engine.wait_ready(Duration::from_secs(30)).await);
+    assert!(engine.wait_ready(support::PATIENCE).await);
     let producer = source(&words).await;
     let mut acknowledged = 0;
     for round in 0..300 {
@@ -26,7 +26,7 @@ async fn a_broker_that_comes_back_finds_everything_going_on() {
         }
         if round == 200 {
             embedded.start_again().await;
-            producer.ready(Duration::from_secs(20)).await.unwrap();
+            producer.ready(support::PATIENCE).await.unwrap();
         }
         match producer.send(Some(b"key".to_vec()), b"word".to_vec()).await {
             Ok(_) => acknowledged += 1,
@@ -65,7 +65,7 @@ async fn fence_ahead(quirks: Quirks) {
     let embedded = Embedded::start(quirks).await;
     let words = embedded.words(1);
     let (engine, shutdown) = start(&words, &words.topology()).await;
-    assert!(engine.wait_ready(Duration::from_secs(30)).await);
+    assert!(engine.wait_ready(support::PATIENCE).await);
     let lines = source(&words).await;
     lines.send(Some(b"key".to_vec()), b"one".to_vec()).await.unwrap();
     eventually("the first window is final", || async { final_words(&words).await == 1 }).await;
@@ -73,7 +73,7 @@ async fn fence_ahead(quirks: Quirks) {
 
     let options = ProducerOptions { partition: Some(0), ..Default::default() };
     let counts = Producer::open(words.cluster.clone(), &words.topic("counts"), options);
-    counts.ready(Duration::from_secs(10)).await.unwrap();
+    counts.ready(support::PATIENCE).await.unwrap();
     let lost = serde_json::json!({"stage": "words", "epoch": 1, "seq": stored + 1}).to_string();
     let refused = counts.send_batch(vec![(Some(FAIL_WRITE_KEY.to_vec()), lost.into_bytes())]).await;
     assert!(refused.is_err(), "the write fails");
@@ -90,7 +90,7 @@ async fn a_restart_goes_on_from_a_checkpoint() {
     let embedded = Embedded::start(Quirks::default()).await;
     let words = embedded.words(1);
     let (engine, shutdown) = start(&words, &words.topology()).await;
-    assert!(engine.wait_ready(Duration::from_secs(30)).await);
+    assert!(engine.wait_ready(support::PATIENCE).await);
     let lines = source(&words).await;
     let batch: Vec<_> = (0..1_000).map(|_| (Some(b"key".to_vec()), b"a word".to_vec())).collect();
     for _ in 0..60 {
@@ -105,7 +105,7 @@ async fn a_restart_goes_on_from_a_checkpoint() {
     let checkpoint = engine.status()[0].checkpoint;
 
     let (engine, shutdown) = start(&words, &words.topology()).await;
-    assert!(engine.wait_ready(Duration::from_secs(30)).await);
+    assert!(engine.wait_ready(support::PATIENCE).await);
     assert!(engine.status()[0].checkpoint >= checkpoint, "it begins with the checkpoint, not at 0");
     eventually("all words are in final windows", || async { final_words(&words).await == 120_000 }).await;
     shutdown.cancel();
@@ -127,7 +127,7 @@ async fn an_engine_is_ready_once_it_has_caught_up() {
         lines.send_batch(batch.clone()).await.unwrap();
     }
     let (engine, shutdown) = start(&words, &words.topology()).await;
-    assert!(engine.wait_ready(Duration::from_secs(30)).await);
+    assert!(engine.wait_ready(support::PATIENCE).await);
     let status = engine.status().remove(0);
     assert!(status.offset >= 100_000, "{status:?}");
     shutdown.cancel();
@@ -146,7 +146,7 @@ async fn a_chain_run_twice_and_fed_from_a_batchs_head_counts_once() {
     let embedded = Embedded::start(quirks).await;
     let words = embedded.words(1);
     let (engine, shutdown) = start(&words, &words.topology()).await;
-    assert!(engine.wait_ready(Duration::from_secs(30)).await);
+    assert!(engine.wait_ready(support::PATIENCE).await);
     let lines = source(&words).await;
     let batch: Vec<_> =
         (0..700).map(|n| (Some(format!("key-{}", n % 9).into_bytes()), b"a b c".to_vec())).collect();

@@ -38,7 +38,7 @@ async fn words_are_counted_once_across_restarts_and_the_engine_falls_silent() {
     for words in support::each("restart", 2).await {
         let text = words.topology();
         let (engine, shutdown) = start(&words, &text).await;
-        assert!(engine.wait_ready(Duration::from_secs(30)).await, "{engine:?}");
+        assert!(engine.wait_ready(support::PATIENCE).await, "{engine:?}");
         let producer = source(&words).await;
         for round in 0..50 {
             say(&producer, &format!("key-{}", round % 5), "one two two").await;
@@ -87,8 +87,8 @@ async fn two_engines_store_each_number_once() {
         let (first, first_shutdown) = start(&words, &text).await;
         let (second, second_shutdown) = start(&words, &text).await;
         assert!(
-            first.wait_ready(Duration::from_secs(30)).await
-                && second.wait_ready(Duration::from_secs(30)).await
+            first.wait_ready(support::PATIENCE).await
+                && second.wait_ready(support::PATIENCE).await
         );
         let producer = source(&words).await;
         for round in 0..200 {
@@ -113,11 +113,11 @@ async fn other_settings_stop_the_stage_and_say_the_way_out() {
     for words in support::each("settings", 1).await {
         let text = words.topology();
         let (engine, shutdown) = start(&words, &text).await;
-        assert!(engine.wait_ready(Duration::from_secs(30)).await);
+        assert!(engine.wait_ready(support::PATIENCE).await);
         shutdown.cancel();
         engine.join().await;
         let (engine, shutdown) = start(&words, &text.replace("size: 1s", "size: 2s")).await;
-        assert!(!engine.wait_ready(Duration::from_secs(30)).await);
+        assert!(!engine.wait_ready(support::PATIENCE).await);
         let [status] = &engine.status()[..] else { panic!("one task") };
         assert_eq!(status.state, TaskState::Stopped);
         let error = status.error.as_deref().unwrap();
@@ -147,7 +147,7 @@ async fn results_whose_checkpoints_are_gone_stop_the_stage() {
         let moved =
             text.replace("size: 1s", "size: 2s").replace(&words.topic("checkpoints"), &words.topic("other"));
         let (engine, shutdown) = start(&words, &moved).await;
-        assert!(!engine.wait_ready(Duration::from_secs(30)).await);
+        assert!(!engine.wait_ready(support::PATIENCE).await);
         let [status] = &engine.status()[..] else { panic!("one task") };
         assert_eq!(status.state, TaskState::Stopped);
         let error = status.error.as_deref().unwrap();

@@ -2,11 +2,12 @@
 
 use std::collections::BTreeSet;
 use std::ops::Range;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::StreamExt as _;
 use ovation_client::{Cluster, Error, FollowOptions, From, Record};
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -27,7 +28,7 @@ const REREADS_MAX: u32 = 3;
 
 /// How far the hub is with reading its topic.
 #[derive(Debug, Default)]
-pub(crate) struct Standing(Mutex<State>);
+pub(crate) struct Standing(watch::Sender<State>);
 
 #[derive(Debug, Default)]
 struct State {
@@ -36,38 +37,47 @@ struct State {
     trouble: Option<String>,
 }
 
-impl Standing {
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+impl State {
+    /// Whether the end of each partition has been read.
+    fn is_ready(&self) -> bool {
+        self.partitions.is_some_and(|partitions| self.caught_up.len() >= partitions as usize)
     }
+}
 
+impl Standing {
     fn found(&self, partitions: u32) {
-        let mut state = self.lock();
-        state.partitions = Some(partitions);
-        state.trouble = None;
+        self.0.send_modify(|state| {
+            state.partitions = Some(partitions);
+            state.trouble = None;
+        });
     }
 
     fn caught_up(&self, partition: u32) {
-        let mut state = self.lock();
-        state.caught_up.insert(partition);
-        state.trouble = None;
+        self.0.send_modify(|state| {
+            state.caught_up.insert(partition);
+            state.trouble = None;
+        });
     }
 
     fn trouble(&self, trouble: String) {
-        self.lock().trouble = Some(trouble);
+        self.0.send_modify(|state| state.trouble = Some(trouble));
     }
 
-    /// The hub's line in `/readyz`: ready once the end of each partition has been read.
+    /// Waits until the end of each partition has been read.
+    pub(crate) async fn ready(&self) {
+        // The sender is here, so this ends by what it waits for alone.
+        let _ = self.0.subscribe().wait_for(State::is_ready).await;
+    }
+
+    /// The hub's line in `/readyz`.
     pub(crate) fn part(&self) -> Part {
-        let state = self.lock();
-        let read = state.caught_up.len();
-        let ready = state.partitions.is_some_and(|partitions| read >= partitions as usize);
+        let state = self.0.borrow();
         let detail = match (&state.trouble, state.partitions) {
             (Some(trouble), _) => trouble.clone(),
-            (None, Some(partitions)) => format!("{read} of {partitions} partitions read"),
+            (None, Some(partitions)) => format!("{} of {partitions} partitions read", state.caught_up.len()),
             (None, None) => "looking for the aggregate topic".into(),
         };
-        Part { name: "hub".into(), ready, detail }
+        Part { name: "hub".into(), ready: state.is_ready(), detail }
     }
 }
 

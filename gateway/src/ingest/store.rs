@@ -1,5 +1,7 @@
 //! Where checked reactions go: the broker, unless they are known to be there.
 
+use std::time::Duration;
+
 use ovation_client::{ProduceError, Producer, ProducerOptions, Stored};
 
 use super::combine::Combiner;
@@ -52,6 +54,11 @@ impl Store {
     /// Whether a reaction would be sent on now.
     pub(crate) fn is_ready(&self) -> bool {
         self.producer.is_ready()
+    }
+
+    /// Waits until a reaction would be sent on, at most for `deadline`.
+    pub(crate) async fn ready(&self, deadline: Duration) -> Result<(), ProduceError> {
+        self.producer.ready(deadline).await
     }
 
     /// Ids that are known again.

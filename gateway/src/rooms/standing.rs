@@ -86,6 +86,12 @@ impl Standing {
         Part { name: "rooms".into(), ready: self.is_known(), detail }
     }
 
+    /// Waits until reactions can be judged.
+    pub(super) async fn ready(&self) {
+        // The sender is here, so this ends by what it waits for alone.
+        let _ = self.state.subscribe().wait_for(|_| self.is_known()).await;
+    }
+
     /// Waits for a phase.
     #[cfg(test)]
     pub(super) async fn wait(&self, phase: Phase) {

@@ -11,6 +11,9 @@ use ovation_client::{Cluster, Producer, ProducerOptions, read_tail};
 use ovation_topology::{Engine, EngineError, EngineOptions, Topology, apply};
 use tokio_util::sync::CancellationToken;
 
+/// Time for what has to happen at some time: a bound on a hang, not on speed. A busy machine compiles a chain in many seconds.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
+
 /// A broker, and the names of this test's topics on it.
 pub(crate) struct Words {
     pub(crate) cluster: Cluster,
@@ -60,7 +63,7 @@ impl Embedded {
         self.broker = loop {
             match Broker::start(self.config.clone()).await {
                 Ok(broker) => break Some(broker),
-                Err(error) => assert!(since.elapsed() < Duration::from_secs(10), "{error}"),
+                Err(error) => assert!(since.elapsed() < PATIENCE, "{error}"),
             }
             tokio::time::sleep(Duration::from_millis(50)).await;
         };
@@ -148,7 +151,7 @@ pub(crate) fn modules(name: &str) -> Option<Cow<'static, [u8]>> {
 
 /// Asks again until it is true; a test that waits in vain fails with what it waited for.
 pub(crate) async fn eventually<F: Future<Output = bool>>(what: &str, asked: impl FnMut() -> F) {
-    within(Duration::from_secs(30), what, asked).await;
+    within(PATIENCE, what, asked).await;
 }
 
 /// The same, for what may take longer.
@@ -167,7 +170,7 @@ pub(crate) async fn within<F: Future<Output = bool>>(
 /// A producer for the source.
 pub(crate) async fn source(words: &Words) -> Producer {
     let producer = Producer::open(words.cluster.clone(), &words.topic("lines"), ProducerOptions::default());
-    producer.ready(Duration::from_secs(20)).await.unwrap();
+    producer.ready(PATIENCE).await.unwrap();
     producer
 }
 
