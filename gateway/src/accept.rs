@@ -44,7 +44,8 @@ fn ranges(headers: &HeaderMap, name: HeaderName) -> impl Iterator<Item = (String
     ranges.map(|range| {
         let mut parts = range.split(';').map(str::trim);
         let name = parts.next().unwrap_or_default().to_ascii_lowercase();
-        let refuses = |part: &str| part.strip_prefix("q=").is_some_and(|weight| weight.parse() == Ok(0.0_f32));
+        let refuses =
+            |part: &str| part.strip_prefix("q=").is_some_and(|weight| weight.parse() == Ok(0.0_f32));
         (name, !parts.any(refuses))
     })
 }

@@ -63,7 +63,8 @@ impl Asset {
     fn is_known(&self, headers: &HeaderMap) -> bool {
         let own = self.tag.as_bytes().trim_ascii_start().strip_prefix(b"W/").unwrap_or_default();
         let lines = headers.get_all(header::IF_NONE_MATCH).into_iter();
-        let mut tags = lines.flat_map(|line| line.as_bytes().split(|byte| *byte == b',')).map(<[u8]>::trim_ascii);
+        let mut tags =
+            lines.flat_map(|line| line.as_bytes().split(|byte| *byte == b',')).map(<[u8]>::trim_ascii);
         tags.any(|tag| tag == b"*" || tag.strip_prefix(b"W/").unwrap_or(tag) == own)
     }
 }

@@ -56,19 +56,24 @@ pub struct Config {
 
     /// Feed clients at a time; more are answered 503.
     pub clients_max: usize,
-    /// Updates that wait for a slow client before it skips to a new snapshot.
-    pub feed_queue_max: usize,
+    /// Clients at a time that resume from the topic, as the hub does not know any more what they missed; others wait.
+    pub replays_max: usize,
+    /// Time for a client to resume from the topic; after it, it gets a snapshot.
+    pub replay_timeout: Duration,
     /// Largest message from a feed client, in bytes.
     pub message_limit: usize,
     /// Reactions of one feed client on their way at a time; its next messages wait unread.
     pub client_in_flight_max: usize,
     /// How often a feed client is pinged; one that has been silent for two intervals is closed.
     pub ping_interval: Duration,
-    /// Time for a message to reach a feed client; after it the client is closed.
+    /// How long messages may wait for a feed client that does not read, each KiB that it takes buys one more second; after it
+    /// the client is closed.
     pub write_timeout: Duration,
 
     /// Time from the shutdown signal to the end: requests in flight are answered, feeds are closed with a code.
     pub drain: Duration,
+    /// Over which time feeds are sent elsewhere, so that not all come there at once. Shorter than `drain`.
+    pub drain_spread: Duration,
 }
 
 impl Config {
@@ -93,12 +98,14 @@ impl Config {
             early_results_max: 10_000,
             gap_wait: Duration::from_millis(500),
             clients_max: 15_000,
-            feed_queue_max: 64,
+            replays_max: 4,
+            replay_timeout: Duration::from_secs(10),
             message_limit: 4 * 1024,
             client_in_flight_max: 32,
             ping_interval: Duration::from_secs(20),
             write_timeout: Duration::from_secs(10),
             drain: Duration::from_secs(5),
+            drain_spread: Duration::from_secs(3),
         }
     }
 }

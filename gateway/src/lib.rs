@@ -18,6 +18,7 @@ mod connections;
 mod cursor;
 mod fair;
 mod feed;
+mod form;
 #[doc(hidden)]
 pub mod fuzzing;
 mod glob;
@@ -54,6 +55,8 @@ pub use crate::config::Config;
 pub use crate::connections::Connections;
 use crate::fair::Buckets;
 pub use crate::fair::{Fair, Rate, RateError};
+use crate::feed::Crowds;
+use crate::feed::metrics::FeedMetrics;
 pub use crate::health::{Hooks, Part};
 use crate::hub::Hub;
 use crate::hub::follow::{Follower, Standing};
@@ -89,6 +92,7 @@ pub(crate) struct App {
     pub(crate) standing: Arc<Standing>,
     pub(crate) store: Store,
     pub(crate) metrics: Metrics,
+    pub(crate) feed_metrics: Arc<FeedMetrics>,
     pub(crate) request_ids: RequestIds,
     /// Places for bodies that are decompressed.
     pub(crate) decoders: Semaphore,
@@ -98,6 +102,10 @@ pub(crate) struct App {
     pub(crate) buckets: Buckets,
     /// Places for feed clients.
     pub(crate) seats: Arc<Semaphore>,
+    /// Feed clients of each room.
+    pub(crate) crowds: Arc<Crowds>,
+    /// Places for clients that resume from the topic.
+    pub(crate) replays: Semaphore,
     /// Connections in numbers.
     pub(crate) connections: Arc<ConnectionCounts>,
     /// Connections and feeds, waited for at the end.
@@ -111,18 +119,22 @@ pub(crate) struct App {
 impl App {
     fn new(config: Config, hooks: Hooks, shutdown: CancellationToken) -> Arc<Self> {
         let access = Access::new(&config.access);
+        let (hub, feed_metrics) = (Hub::new(&config), Arc::<FeedMetrics>::default());
         Arc::new(Self {
             cors: access::cors_layer(&access),
             access,
-            hub: Hub::new(&config),
+            crowds: Crowds::new(Arc::clone(&hub), Arc::clone(&feed_metrics)),
+            hub,
             standing: Arc::default(),
             store: Store::open(&config),
             metrics: Metrics::new(),
+            feed_metrics,
             request_ids: RequestIds::new(),
             decoders: Semaphore::new(config.ingest.decoders_max),
             rooms: Arc::new(RoomSettings::new(&config.rooms)),
             buckets: Buckets::new(&config.fair, &config.network),
             seats: Arc::new(Semaphore::new(config.clients_max)),
+            replays: Semaphore::new(config.replays_max),
             connections: Arc::default(),
             tasks: TaskTracker::new(),
             cut: CancellationToken::new(),

@@ -147,6 +147,7 @@ fn method_name(method: &Method) -> &'static str {
 pub(crate) fn exposition(app: &App) -> String {
     let mut registry = Registry::default();
     app.metrics.register(&mut registry);
+    app.feed_metrics.register(&mut registry);
     let mut gauge = |name: &str, help: &str, value: usize| {
         let gauge = Gauge::<i64>::default();
         gauge.set(i64::try_from(value).unwrap_or(i64::MAX));

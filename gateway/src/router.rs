@@ -26,6 +26,9 @@ pub(crate) fn router(app: Arc<App>) -> Router {
         .routes(routes!(rooms))
         .routes(routes!(snapshot))
         .routes(routes!(feed::get))
+        .routes(routes!(feed::events))
+        .routes(routes!(feed::get_rooms))
+        .routes(routes!(feed::events_of_rooms))
         .routes(routes!(health::healthz))
         .routes(routes!(health::readyz))
         .split_for_parts();
@@ -56,7 +59,7 @@ pub(crate) fn router(app: Arc<App>) -> Router {
 )]
 async fn snapshot(State(app): State<Arc<App>>, caller: Caller, room: Room) -> Result<Response, Problem> {
     caller.may(Action::Watch, &room)?;
-    Ok(json(app.hub.snapshot(room.as_str())))
+    Ok(json(app.hub.object(room.as_str())))
 }
 
 /// Active rooms, the last active first; of those that the caller may watch.

@@ -29,7 +29,7 @@ use self::connection::Connection;
 pub(crate) use self::counts::ConnectionCounts;
 use self::counts::{Counted, count};
 use self::room::Room;
-use self::wire::Wire;
+pub(crate) use self::wire::Wire;
 use crate::config::Config;
 use crate::connections::Connections;
 use crate::network::Peer;

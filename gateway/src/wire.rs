@@ -145,6 +145,10 @@ pub(crate) struct Snapshot {
     room_totals: RoomTotals,
     /// Clients of this gateway that follow the room.
     watching: u64,
+    /// False where a client wanted to resume and could not: what it missed is not there any more, or its cursor is none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(test, ts(optional))]
+    resumed: Option<bool>,
     /// The open windows, and the last finals.
     windows: Vec<WindowUpdate>,
 }
@@ -260,7 +264,7 @@ pub(crate) struct UpdateSource {
 #[cfg_attr(test, derive(Deserialize, TS))]
 #[serde(tag = "type", rename_all = "lowercase")]
 pub(crate) enum FeedMessage {
-    /// The room as it is: at the beginning, and after `skipped`.
+    /// The room as it is: at the beginning, and where updates were lost on the way to the client.
     Snapshot(Snapshot),
     /// A window's new counts.
     Update {
@@ -269,7 +273,7 @@ pub(crate) enum FeedMessage {
         /// The record as it stands in the topic.
         update: WindowUpdate,
     },
-    /// The client was too slow for some updates.
+    /// The client was too slow for some updates, which others have superseded by now. Finals are never left out.
     Skipped {
         /// How many.
         count: u64,

@@ -17,7 +17,6 @@ use ovation_topology::{
 };
 use support::{Embedded, Words, epochs_in, eventually, final_words, modules, source, start};
 
-
 /// The topology with a second stage, `again`, from `from` to a sink `totals`, with a module file of its own.
 fn two_stages(words: &Words, from: &str, module: &Path) -> String {
     let topics = ["totals", "dropped", "progress"].map(|name| words.topic(name));

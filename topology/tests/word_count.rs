@@ -86,10 +86,7 @@ async fn two_engines_store_each_number_once() {
         let text = words.topology();
         let (first, first_shutdown) = start(&words, &text).await;
         let (second, second_shutdown) = start(&words, &text).await;
-        assert!(
-            first.wait_ready(support::PATIENCE).await
-                && second.wait_ready(support::PATIENCE).await
-        );
+        assert!(first.wait_ready(support::PATIENCE).await && second.wait_ready(support::PATIENCE).await);
         let producer = source(&words).await;
         for round in 0..200 {
             say(&producer, &format!("key-{}", round % 7), "tick tock").await;

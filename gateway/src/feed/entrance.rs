@@ -5,22 +5,18 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::extract::ws::{Message, WebSocket, close_code};
 use axum::http::HeaderMap;
 use tokio::time::{Instant, Sleep};
 
-use super::{close, error, message, send};
+use super::client::Socket;
+use super::end::End;
+use super::frames::Said;
+use super::{error, message};
 use crate::App;
-use crate::access::{Action, Denied, Grant, TOKEN_BYTES_MAX, token_in_upgrade};
+use crate::access::{Denied, Grant, TOKEN_BYTES_MAX, token_in_upgrade};
+use crate::form::Codec;
 use crate::ingest::{Sender, now_ms};
 use crate::problem::Problem;
-use crate::room::Room;
-
-/// Close code: another token is needed. From 4000 on they are an application's own (RFC 6455, 7.4.2).
-pub(super) const UNAUTHORIZED: u16 = 4401;
-
-/// Close code: the token is good, but not for this.
-const FORBIDDEN: u16 = 4403;
 
 /// What an `auth` message takes besides its token, in bytes.
 const AUTH_OVERHEAD_BYTES: usize = 512;
@@ -45,62 +41,48 @@ pub(super) fn message_bytes_max(app: &App) -> usize {
     if app.access.needs_token() { limit.max(TOKEN_BYTES_MAX + AUTH_OVERHEAD_BYTES) } else { limit }
 }
 
-/// Lets a client in that may watch the room; closes the socket of one that may not. Until then nothing is sent to it, and
-/// nothing but a token is taken from it.
-pub(super) async fn admit(
+/// Lets a client in that is allowed to; one that is not is told why. Until then nothing is sent to it, and nothing but a
+/// token is taken from it.
+pub(super) async fn admit<T>(
     app: &App,
-    room: &Room,
-    socket: &mut WebSocket,
+    socket: &mut Socket,
     shown: Shown,
-) -> Option<Arc<Grant>> {
+    allow: impl FnOnce(Arc<Grant>) -> Result<T, Denied>,
+) -> Result<T, End> {
     let shown = match shown {
         Some(shown) => shown,
         None => first_token(app, socket).await?,
     };
-    match shown.and_then(|grant| grant.may(Action::Watch, room.as_str()).map(|()| grant)) {
-        Ok(grant) => Some(grant),
-        Err(denied) => {
-            refuse(app, socket, None, denied).await;
-            None
-        }
-    }
+    shown.and_then(allow).map_err(|denied| {
+        let end = End::of(&denied);
+        socket.tell(&error(None, &Problem::from(denied)));
+        end
+    })
 }
 
-/// Says why, and closes.
-pub(super) async fn refuse(app: &App, socket: &mut WebSocket, reference: Option<&str>, denied: Denied) {
-    let (code, reason) = match denied.is_unauthorized() {
-        true => (UNAUTHORIZED, "unauthorized"),
-        false => (FORBIDDEN, "forbidden"),
-    };
-    let answer = error(reference, &Problem::from(denied));
-    if send(app, socket, Message::Text(answer.into())).await.is_ok() {
-        close(app, socket, code, reason).await;
-    }
-}
-
-/// The grant of the first message, which has to be a token. None if the client or the gateway goes.
-async fn first_token(app: &App, socket: &mut WebSocket) -> Shown {
+/// The grant of the first message, which has to be a token.
+async fn first_token(app: &App, socket: &mut Socket) -> Result<Result<Arc<Grant>, Denied>, End> {
     let text = tokio::select! {
-        () = app.shutdown.cancelled() => {
-            close(app, socket, close_code::RESTART, "reconnect elsewhere").await;
-            return None;
-        }
+        () = app.shutdown.cancelled() => return Err(End::Restart),
         text = tokio::time::timeout(app.config.access.auth_timeout, first_text(socket)) => match text {
             Ok(text) => text?,
-            Err(_) => return Some(Err(Denied::TokenTimeout)),
+            Err(_) => return Ok(Err(Denied::TokenTimeout)),
         },
     };
-    Some(app.access.grant_of(message::first_token(&text).as_deref()))
+    Ok(app.access.grant_of(message::first_token(&text).as_deref()))
 }
 
-/// The first message; empty if it is none of text. None if the client goes.
-async fn first_text(socket: &mut WebSocket) -> Option<String> {
+/// The first message; empty if it is none of text.
+async fn first_text(socket: &mut Socket) -> Result<String, End> {
     loop {
-        match socket.recv().await?.ok()? {
-            Message::Text(text) => return Some(text.as_str().to_owned()),
-            Message::Binary(_) => return Some(String::new()),
-            Message::Ping(_) | Message::Pong(_) => {}
-            Message::Close(_) => return None,
+        match socket.hear().await? {
+            Said::Text(text) => return Ok(text),
+            Said::Binary(bytes) if socket.form.codec == Codec::MessagePack => {
+                return Ok(message::unpacked(&bytes).unwrap_or_default());
+            }
+            Said::Binary(_) => return Ok(String::new()),
+            Said::Ping(_) | Said::Pong => {}
+            Said::Close(code) => return Err(End::Closed(code)),
         }
     }
 }

@@ -13,6 +13,9 @@ use crate::problem::Problem;
 /// Longest `ref` that comes back in an answer, in bytes.
 pub(super) const REF_BYTES_MAX: usize = 128;
 
+/// Arrays and maps within each other in a message in MessagePack; what the reader of the JSON takes is less.
+const UNPACK_DEPTH_MAX: usize = 64;
+
 /// A message from a client.
 #[derive(Deserialize)]
 pub(crate) struct Incoming<'a> {
@@ -60,6 +63,15 @@ pub(super) fn hear<'a>(config: &Config, text: &'a str) -> Result<Heard<'a>, Stri
             Err(error(reference.as_deref(), &Problem::unknown_message(known)))
         }
     }
+}
+
+/// The JSON of a message in MessagePack.
+pub(super) fn unpacked(bytes: &[u8]) -> Option<String> {
+    let mut rest = bytes;
+    let mut reader = rmp_serde::Deserializer::new(&mut rest);
+    reader.set_max_depth(UNPACK_DEPTH_MAX);
+    let value = serde_json::Value::deserialize(&mut reader).ok()?;
+    rest.is_empty().then(|| value.to_string())
 }
 
 /// The token of a client's first message; none if it is another one.

@@ -5,6 +5,7 @@ use serde_json::value::RawValue;
 
 use super::Update;
 use crate::cursor::Cursor;
+use crate::form::{Carrier, Codec, Fields, Form, Reach};
 
 /// The feed message of an update.
 #[derive(Deserialize)]
@@ -33,8 +34,18 @@ pub fn update(bytes: &[u8]) -> bool {
         }
     };
     let text = std::str::from_utf8(bytes).unwrap_or_default().trim();
-    let message: Message<'_> = serde_json::from_str(&update.message)
-        .unwrap_or_else(|error| panic!("no message: {error}: {}", update.message));
+    let form = Form {
+        reach: Reach::Partition,
+        codec: Codec::Json,
+        fields: Fields::ALL,
+        carrier: Carrier::Event,
+        packed: false,
+    };
+    let event = update.bytes(form);
+    let event = std::str::from_utf8(&event).unwrap_or_default();
+    let sent = event.lines().find_map(|line| line.strip_prefix("data: ")).unwrap_or_default();
+    let message: Message<'_> =
+        serde_json::from_str(sent).unwrap_or_else(|error| panic!("no message: {error}: {event}"));
     assert_eq!(message.r#type, "update");
     assert_eq!(message.update.get(), text, "the record goes out as it came in");
     assert_eq!(update.record(), text);

@@ -1,12 +1,24 @@
-//! A room as the hub knows it: open windows, last finals, the last updates, and who watches.
+//! State of one room: its windows, its last updates, and who watches.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, HashSet, VecDeque};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
-use tokio::sync::broadcast;
+use bytes::Bytes;
+use tokio::sync::watch;
 
+use super::Taste;
 use super::update::{Update, WindowKey};
 use crate::cursor::Cursor;
+
+/// Updates that keep the bytes that were made of them: those that clients are mostly just about to get.
+const WARM_UPDATES: usize = 8;
+
+/// How long a snapshot serves all who come. Until then it may name a few clients less than there are.
+const SNAPSHOT_AGE_MAX: Duration = Duration::from_millis(500);
+
+/// Forms of a snapshot that are kept.
+const SNAPSHOT_TASTES_MAX: usize = 4;
 
 /// How much a room may hold.
 #[derive(Debug, Clone, Copy)]
@@ -17,8 +29,24 @@ pub(super) struct Bounds {
     pub(super) open_max: usize,
     /// Updates kept for clients that resume.
     pub(super) recent_max: usize,
-    /// Updates that wait for a slow client before it skips.
-    pub(super) queue_max: usize,
+}
+
+/// Where a reader of the room is.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Mark {
+    /// The hub's clock at the last update that it has.
+    pub(crate) tick: u64,
+    /// Updates of the room until then.
+    pub(crate) number: u64,
+}
+
+/// Updates that come after a place.
+#[derive(Debug)]
+pub(super) enum After {
+    /// These, in the order in which they went out.
+    Updates(Vec<Arc<Update>>),
+    /// Some of them are not known here any more.
+    Unknown,
 }
 
 /// State of one room.
@@ -26,20 +54,39 @@ pub(super) struct Bounds {
 pub(super) struct Room {
     /// Latest revision of each open window.
     open: BTreeMap<WindowKey, Arc<Update>>,
-    /// Last finals.
-    finals: BTreeMap<WindowKey, Arc<Update>>,
+    /// Last results of the windows that ended last; of those that were swallowed, too.
+    ended: BTreeMap<WindowKey, Arc<Update>>,
     /// Last updates, in the order in which they went out.
     recent: VecDeque<Arc<Update>>,
     /// For each partition, the last place that `recent` does not have any more (or never had).
     horizon: Cursor,
+    /// The same in the hub's time.
+    horizon_tick: u64,
+    /// For each partition, the last place of a window that `open` and `ended` do not have any more (or never had).
+    windows_horizon: Cursor,
+    /// The same in the hub's time.
+    windows_horizon_tick: u64,
+    /// Whoever was here before this time knows another log.
+    begun: u64,
     /// The newest update: room totals, and in which partition the room lives.
     last: Option<Arc<Update>>,
-    /// To the room's clients; there while there are any.
-    sender: Option<broadcast::Sender<Arc<Update>>>,
+    /// Updates so far.
+    number: u64,
+    /// Tells the clock's time at each update; there while there are clients.
+    changed: Option<watch::Sender<u64>>,
     /// Clients that watch.
     watching: usize,
     /// The hub's clock at the last update or visit; orders rooms by idleness.
     pub(super) touched: u64,
+    snapshots: Vec<Snapshot>,
+}
+
+/// A snapshot for all who come.
+#[derive(Debug)]
+struct Snapshot {
+    taste: Taste,
+    made: Instant,
+    bytes: Bytes,
 }
 
 impl Room {
@@ -47,35 +94,51 @@ impl Room {
     pub(super) fn new(horizon: Cursor) -> Self {
         Self {
             open: BTreeMap::new(),
-            finals: BTreeMap::new(),
+            ended: BTreeMap::new(),
             recent: VecDeque::new(),
+            windows_horizon: horizon.clone(),
+            windows_horizon_tick: 0,
             horizon,
+            horizon_tick: 0,
+            begun: 0,
             last: None,
-            sender: None,
+            number: 0,
+            changed: None,
             watching: 0,
             touched: 0,
+            snapshots: Vec::new(),
         }
     }
 
-    /// Takes an update: keeps it and sends it to all who watch.
+    /// Updates so far.
+    pub(super) fn number(&self) -> u64 {
+        self.number
+    }
+
+    /// Takes an update: keeps it and tells all who watch.
     pub(super) fn apply(&mut self, update: Arc<Update>, bounds: Bounds) {
         self.keep(&update, bounds);
-        if self.recent.len() >= bounds.recent_max
-            && let Some(oldest) = self.recent.pop_front()
-        {
+        while self.recent.len() >= bounds.recent_max {
+            let Some(oldest) = self.recent.pop_front() else { break };
             self.horizon.advance(oldest.partition, oldest.place);
+            self.horizon_tick = oldest.tick;
+        }
+        if let Some(cooled) = self.recent.len().checked_sub(WARM_UPDATES).and_then(|at| self.recent.get(at)) {
+            cooled.forget_bytes();
         }
         self.recent.push_back(Arc::clone(&update));
-        self.last = Some(Arc::clone(&update));
-        if let Some(sender) = &self.sender {
-            // An error says that nobody listens any more; the last one to leave takes the sender away.
-            let _ = sender.send(update);
+        self.number = update.number;
+        let now = update.tick;
+        self.last = Some(update);
+        self.snapshots = Vec::new();
+        if let Some(changed) = &self.changed {
+            changed.send_replace(now);
         }
     }
 
     fn keep(&mut self, update: &Arc<Update>, bounds: Bounds) {
         let key = &update.window;
-        let known = self.finals.get(key).or_else(|| self.open.get(key));
+        let known = self.ended.get(key).or_else(|| self.open.get(key));
         if known.is_some_and(|known| !update.supersedes(known)) {
             return;
         }
@@ -88,45 +151,90 @@ impl Room {
             self.open.clear();
         }
         self.open.remove(key);
-        self.finals.remove(key);
-        if update.retracted {
-            return;
-        }
-        let (windows, most) = if update.is_final {
-            (&mut self.finals, bounds.finals_max)
+        self.ended.remove(key);
+        let (windows, most) = if update.is_last() {
+            (&mut self.ended, bounds.finals_max)
         } else {
             (&mut self.open, bounds.open_max)
         };
         windows.insert(key.clone(), Arc::clone(update));
         while windows.len() > most {
-            windows.pop_first();
+            let Some((_, gone)) = windows.pop_first() else { break };
+            self.windows_horizon.advance(gone.partition, gone.place);
+            self.windows_horizon_tick = self.windows_horizon_tick.max(gone.tick);
         }
     }
 
-    /// The updates after `cursor`, if all of them are still known here.
-    pub(super) fn since(&self, cursor: &Cursor) -> Option<Vec<Arc<Update>>> {
-        let behind = |(partition, horizon)| cursor.place(partition).is_some_and(|place| place < horizon);
-        if self.horizon.places().any(behind) {
-            return None;
+    /// The updates after a cursor: all of them if they are recent; else the finals and the latest of each open window, which is
+    /// all that a reader has to know.
+    pub(super) fn since(&self, cursor: &Cursor) -> After {
+        let reaches = |horizon: &Cursor| {
+            horizon.places().all(|(at, place)| cursor.place(at).is_none_or(|known| known >= place))
+        };
+        let Some(partition) = self.last.as_ref().map(|last| last.partition) else {
+            return if reaches(&self.horizon) { After::Updates(Vec::new()) } else { After::Unknown };
+        };
+        // A cursor without this room's partition says nothing about this room.
+        let Some(from) = cursor.place(partition) else { return After::Unknown };
+        if reaches(&self.horizon) {
+            return After::Updates(
+                self.recent.iter().filter(|update| update.place > from).map(Arc::clone).collect(),
+            );
         }
-        let mut missed = Vec::new();
-        for update in &self.recent {
-            // A cursor without this room's partition says nothing about this room.
-            if update.place > cursor.place(update.partition)? {
-                missed.push(Arc::clone(update));
-            }
+        if !reaches(&self.windows_horizon) {
+            return After::Unknown;
         }
-        Some(missed)
+        let mut updates: Vec<_> = self.windows_ended_or_open().filter(|update| update.place > from).collect();
+        updates.sort_unstable_by_key(|update| update.place);
+        After::Updates(updates.into_iter().map(Arc::clone).collect())
+    }
+
+    /// Every update after a time.
+    pub(super) fn after(&self, tick: u64) -> After {
+        if tick < self.begun || tick < self.horizon_tick {
+            return After::Unknown;
+        }
+        let newest = self.recent.iter().rev().take_while(|update| update.tick > tick);
+        let mut updates: Vec<_> = newest.map(Arc::clone).collect();
+        updates.reverse();
+        After::Updates(updates)
+    }
+
+    /// What of the updates after a time has not been superseded: finals, and the latest of each open window.
+    pub(super) fn latest(&self, tick: u64) -> After {
+        if let After::Updates(updates) = self.after(tick) {
+            return After::Updates(latest(updates));
+        }
+        if tick < self.begun || tick < self.windows_horizon_tick {
+            return After::Unknown;
+        }
+        let mut updates: Vec<_> = self.windows_ended_or_open().filter(|update| update.tick > tick).collect();
+        updates.sort_unstable_by_key(|update| update.tick);
+        After::Updates(updates.into_iter().map(Arc::clone).collect())
+    }
+
+    fn windows_ended_or_open(&self) -> impl Iterator<Item = &Arc<Update>> {
+        self.ended.values().chain(self.open.values())
     }
 
     /// Final and open windows, oldest first, finals before open ones.
     pub(super) fn windows(&self) -> impl Iterator<Item = &Arc<Update>> {
-        self.finals.values().chain(self.open.values())
+        self.windows_ended_or_open().filter(|update| !update.retracted)
     }
 
     /// The newest update of the room.
     pub(super) fn last(&self) -> Option<&Arc<Update>> {
         self.last.as_ref()
+    }
+
+    /// The newest update of the room until a time, as far as it is known.
+    pub(super) fn last_until(&self, tick: u64) -> Option<&Arc<Update>> {
+        self.recent.iter().rev().find(|update| update.tick <= tick).or(self.last.as_ref())
+    }
+
+    /// Where a reader is that has read all.
+    pub(super) fn mark(&self) -> Mark {
+        Mark { tick: self.last.as_ref().map_or(self.begun, |last| last.tick), number: self.number }
     }
 
     /// Windows open now.
@@ -139,32 +247,74 @@ impl Room {
         self.watching
     }
 
-    /// A client comes: it gets every update from now on.
-    pub(super) fn enter(&mut self, bounds: Bounds) -> broadcast::Receiver<Arc<Update>> {
+    /// A client comes. What it gets changes with each update, and ends never.
+    pub(super) fn enter(&mut self) -> watch::Receiver<u64> {
         self.watching += 1;
-        match &self.sender {
-            Some(sender) => sender.subscribe(),
+        match &self.changed {
+            Some(changed) => changed.subscribe(),
             None => {
-                let (sender, receiver) = broadcast::channel(bounds.queue_max);
-                self.sender = Some(sender);
+                let (changed, receiver) = watch::channel(self.mark().tick);
+                self.changed = Some(changed);
                 receiver
             }
         }
-    }
-
-    /// Forgets everything but who watches. Their receivers end, and they come back for a new snapshot.
-    pub(super) fn reset(&mut self) {
-        *self = Self { watching: self.watching, touched: self.touched, ..Self::new(Cursor::default()) };
     }
 
     /// A client that came with [`Room::enter`] leaves.
     pub(super) fn leave(&mut self) {
         self.watching = self.watching.saturating_sub(1);
         if self.watching == 0 {
-            // The queue is the largest thing in an idle room.
-            self.sender = None;
+            self.changed = None;
+            self.snapshots = Vec::new();
         }
     }
+
+    /// Forgets everything but who watches: they are told to come for a new snapshot.
+    pub(super) fn reset(&mut self, now: u64) {
+        let changed = self.changed.take();
+        if let Some(changed) = &changed {
+            changed.send_replace(now);
+        }
+        *self = Self {
+            watching: self.watching,
+            touched: self.touched,
+            number: self.number,
+            begun: now,
+            changed,
+            ..Self::new(Cursor::default())
+        };
+    }
+
+    /// A snapshot to this taste, if one was made just now.
+    pub(super) fn snapshot(&self, taste: Taste) -> Option<Bytes> {
+        let mut fresh = self.snapshots.iter().filter(|snapshot| snapshot.made.elapsed() < SNAPSHOT_AGE_MAX);
+        fresh.find(|snapshot| snapshot.taste == taste).map(|snapshot| snapshot.bytes.clone())
+    }
+
+    /// Keeps a snapshot that was made at `tick`, unless the room has gone on.
+    pub(super) fn keep_snapshot(&mut self, taste: Taste, tick: u64, bytes: Bytes) {
+        if self.mark().tick != tick || self.watching == 0 {
+            return;
+        }
+        self.snapshots
+            .retain(|snapshot| snapshot.taste != taste && snapshot.made.elapsed() < SNAPSHOT_AGE_MAX);
+        if self.snapshots.len() < SNAPSHOT_TASTES_MAX {
+            self.snapshots.push(Snapshot { taste, made: Instant::now(), bytes });
+        }
+    }
+}
+
+/// Leaves out what others in the list supersede. Last results stay.
+pub(crate) fn latest(updates: Vec<Arc<Update>>) -> Vec<Arc<Update>> {
+    let mut seen = HashSet::new();
+    let mut kept: Vec<_> = updates
+        .iter()
+        .rev()
+        .filter(|update| seen.insert((&update.room, &update.window)) || update.is_last())
+        .map(Arc::clone)
+        .collect();
+    kept.reverse();
+    kept
 }
 
 #[cfg(test)]
@@ -173,27 +323,35 @@ mod tests {
     use super::*;
     use crate::cursor::Place;
 
-    const BOUNDS: Bounds = Bounds { finals_max: 3, open_max: 2, recent_max: 4, queue_max: 4 };
+    const BOUNDS: Bounds = Bounds { finals_max: 3, open_max: 2, recent_max: 4 };
 
-    fn update(place: (u64, u64), start: i64, revision: u64, is_final: bool) -> Arc<Update> {
-        Arc::new(
-            Update::read(0, record("r", place, start, revision, is_final).as_bytes()).expect("a good record"),
-        )
+    fn apply(room: &mut Room, place: (u64, u64), start: i64, revision: u64, is_final: bool) {
+        let value = record("r", place, start, revision, is_final);
+        let mut update = Update::read(0, value.as_bytes()).expect("a good record");
+        (update.number, update.tick) = (room.number() + 1, room.mark().tick + 10);
+        room.apply(Arc::new(update), BOUNDS);
     }
 
     fn shown(room: &Room) -> Vec<(i64, u64, bool)> {
         room.windows().map(|update| (update.window.start, update.revision, update.is_final)).collect()
     }
 
+    fn seqs(after: After) -> Option<Vec<u64>> {
+        match after {
+            After::Updates(updates) => Some(updates.iter().map(|update| update.place.seq).collect()),
+            After::Unknown => None,
+        }
+    }
+
     #[test]
     fn a_window_is_shown_by_its_latest_revision_and_its_final_stays() {
         let mut room = Room::new(Cursor::default());
-        room.apply(update((1, 1), 0, 1, false), BOUNDS);
-        room.apply(update((1, 2), 0, 2, false), BOUNDS);
-        room.apply(update((1, 3), 10_000, 1, false), BOUNDS);
+        apply(&mut room, (1, 1), 0, 1, false);
+        apply(&mut room, (1, 2), 0, 2, false);
+        apply(&mut room, (1, 3), 10_000, 1, false);
         assert_eq!(shown(&room), [(0, 2, false), (10_000, 1, false)]);
-        room.apply(update((1, 4), 0, 3, true), BOUNDS);
-        room.apply(update((1, 5), 0, 2, false), BOUNDS);
+        apply(&mut room, (1, 4), 0, 3, true);
+        apply(&mut room, (1, 5), 0, 2, false);
         assert_eq!(shown(&room), [(0, 3, true), (10_000, 1, false)]);
     }
 
@@ -201,8 +359,8 @@ mod tests {
     fn finals_and_open_windows_are_bounded_oldest_go_first() {
         let mut room = Room::new(Cursor::default());
         for window in 0..10 {
-            room.apply(update((1, 2 * window + 1), window as i64 * 10_000, 1, true), BOUNDS);
-            room.apply(update((1, 2 * window + 2), 1_000_000 + window as i64 * 10_000, 1, false), BOUNDS);
+            apply(&mut room, (1, 2 * window + 1), window as i64 * 10_000, 1, true);
+            apply(&mut room, (1, 2 * window + 2), 1_000_000 + window as i64 * 10_000, 1, false);
         }
         let starts: Vec<i64> = room.windows().map(|update| update.window.start).collect();
         assert_eq!(starts, [70_000, 80_000, 90_000, 1_080_000, 1_090_000]);
@@ -211,26 +369,52 @@ mod tests {
     #[test]
     fn a_new_epoch_clears_what_the_old_one_left_open() {
         let mut room = Room::new(Cursor::default());
-        room.apply(update((1, 1), 0, 9, true), BOUNDS);
-        room.apply(update((1, 2), 10_000, 9, false), BOUNDS);
-        room.apply(update((2, 1), 0, 1, false), BOUNDS);
+        apply(&mut room, (1, 1), 0, 9, true);
+        apply(&mut room, (1, 2), 10_000, 9, false);
+        apply(&mut room, (2, 1), 0, 1, false);
         assert_eq!(shown(&room), [(0, 1, false)]);
     }
 
     #[test]
-    fn a_recent_cursor_resumes_and_an_old_one_does_not() {
+    fn a_recent_cursor_gets_all_an_older_one_the_latest_and_one_that_is_too_old_nothing() {
         let mut room = Room::new(Cursor::at(0, Place::new(1, 2)));
         for seq in 3..=8 {
-            room.apply(update((1, seq), 0, seq, false), BOUNDS);
+            apply(&mut room, (1, seq), 0, seq, false);
         }
-        let missed = |seq| {
-            let missed = room.since(&Cursor::at(0, Place::new(1, seq)))?;
-            Some(missed.iter().map(|update| update.place.seq).collect::<Vec<_>>())
-        };
-        assert_eq!(missed(8), Some(vec![]));
-        assert_eq!(missed(6), Some(vec![7, 8]));
-        assert_eq!(missed(4), Some(vec![5, 6, 7, 8]));
-        assert_eq!(missed(3), None, "the update with seq 4 is not kept any more");
-        assert!(room.since(&Cursor::default()).is_none(), "a cursor that does not know the partition");
+        let since = |room: &Room, seq| seqs(room.since(&Cursor::at(0, Place::new(1, seq))));
+        assert_eq!(since(&room, 8), Some(vec![]));
+        assert_eq!(since(&room, 6), Some(vec![7, 8]));
+        assert_eq!(since(&room, 4), Some(vec![5, 6, 7, 8]));
+        assert_eq!(since(&room, 3), Some(vec![8]), "the update with seq 4 is not kept, and superseded");
+        assert_eq!(since(&room, 1), None, "from before the hub's time");
+        assert_eq!(seqs(room.since(&Cursor::default())), None, "a cursor that does not know the partition");
+        for window in 1..=4 {
+            apply(&mut room, (1, 8 + window), window as i64 * 10_000, 1, true);
+        }
+        assert_eq!(since(&room, 7), None, "a final is not kept any more");
+    }
+
+    #[test]
+    fn who_is_behind_gets_finals_and_the_latest_of_each_window() {
+        let mut room = Room::new(Cursor::default());
+        apply(&mut room, (1, 1), 0, 1, false);
+        let mark = room.mark();
+        apply(&mut room, (1, 2), 0, 2, false);
+        apply(&mut room, (1, 3), 10_000, 1, false);
+        apply(&mut room, (1, 4), 0, 3, true);
+        assert_eq!(seqs(room.after(mark.tick)), Some(vec![2, 3, 4]));
+        assert_eq!(seqs(room.latest(mark.tick)), Some(vec![3, 4]));
+        apply(&mut room, (1, 5), 10_000, 2, false);
+        apply(&mut room, (1, 6), 10_000, 3, false);
+        assert_eq!(seqs(room.after(mark.tick)), None, "not kept any more");
+        assert_eq!(seqs(room.latest(mark.tick)), Some(vec![4, 6]), "but its windows are");
+        assert_eq!(room.mark().number - mark.number, 5);
+        for window in 1..=3 {
+            apply(&mut room, (1, 6 + window), window as i64 * 10_000, 1, true);
+        }
+        assert_eq!(seqs(room.latest(mark.tick)), None, "a final is not kept any more");
+        room.reset(1_000);
+        assert_eq!(seqs(room.latest(900)), None, "another log");
+        assert_eq!(seqs(room.latest(room.mark().tick)), Some(vec![]));
     }
 }

@@ -1,13 +1,15 @@
-//! An update: one record of the aggregate topic, and the feed message made of it.
+//! An update: one record of the aggregate topic, and the messages made of it.
 
 use std::borrow::Cow;
 use std::ops::Range;
+use std::sync::{Arc, Mutex, PoisonError};
 
-use axum::extract::ws::Utf8Bytes;
+use bytes::Bytes;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use crate::cursor::{Cursor, Place};
+use crate::form::{Form, Reach};
 
 /// Longest window name that is looked at, in bytes; names come from `topology.yaml` and are a few letters.
 const WINDOW_NAME_BYTES_MAX: usize = 64;
@@ -37,7 +39,7 @@ struct AggregateWindow<'a> {
 }
 
 /// Which window an update is about: a session's end grows, so start and name tell windows apart. The first is the oldest.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) struct WindowKey {
     /// Start of the window, in ms since 1970.
     pub(super) start: i64,
@@ -45,7 +47,7 @@ pub(super) struct WindowKey {
     pub(super) name: Box<str>,
 }
 
-/// One result, ready to be sent: serialised once, shared by all clients of its room.
+/// One result.
 #[derive(Debug)]
 pub(crate) struct Update {
     /// Partition of the aggregate topic.
@@ -54,18 +56,24 @@ pub(crate) struct Update {
     pub(crate) place: Place,
     /// The room it is about.
     pub(crate) room: Box<str>,
-    /// The whole feed message: `{"type":"update","cursor":…,"update":…}`.
-    pub(crate) message: Utf8Bytes,
     /// Last result of its window.
     pub(crate) is_final: bool,
-    /// Where in `message` the record stands.
-    record: Range<usize>,
+    /// The window was swallowed by another one.
+    pub(crate) retracted: bool,
+    /// Where it stands in the order in which the hub took updates; 0 before that.
+    pub(crate) tick: u64,
+    /// How many of its room the hub had taken with it.
+    pub(crate) number: u64,
     pub(super) window: WindowKey,
     pub(super) revision: u64,
-    /// The window was swallowed by another one.
-    pub(super) retracted: bool,
-    /// Where in `message` the record's `room_totals` stand.
+    /// The record as it stands in the topic.
+    record: Box<str>,
+    /// Where in `record` its `room_totals` stand.
     totals: Range<usize>,
+    /// What the hub had read of every partition with it.
+    pub(super) read: Arc<Cursor>,
+    /// The bytes in each form that some client takes.
+    forms: Mutex<Vec<(Form, Bytes)>>,
 }
 
 impl Update {
@@ -79,47 +87,95 @@ impl Update {
         if aggregate.window.name.len() > WINDOW_NAME_BYTES_MAX {
             return Err(format!("its window name is longer than {WINDOW_NAME_BYTES_MAX} bytes"));
         }
-        let place = Place::new(aggregate.epoch, aggregate.seq);
-        let cursor = Cursor::at(partition, place).encode();
-        let message = format!(r#"{{"type":"update","cursor":"{cursor}","update":{text}}}"#);
-        let record = message.len() - 1 - text.len()..message.len() - 1;
-        // `room_totals` borrows from `text`, so the distance between the two says where it stands.
-        let totals_start =
-            record.start + (aggregate.room_totals.get().as_ptr() as usize - text.as_ptr() as usize);
-        let totals = totals_start..totals_start + aggregate.room_totals.get().len();
+        let totals = aggregate.room_totals.get();
+        // It borrows from `text`, so the distance between the two says where it stands.
+        let totals_start = totals.as_ptr() as usize - text.as_ptr() as usize;
         Ok(Self {
             partition,
-            place,
-            room: aggregate.room.into(),
+            place: Place::new(aggregate.epoch, aggregate.seq),
             is_final: aggregate.r#final,
+            retracted: aggregate.retracted,
+            tick: 0,
+            number: 0,
             window: WindowKey { start: aggregate.window.start, name: aggregate.window.name.into() },
             revision: aggregate.revision,
-            retracted: aggregate.retracted,
-            message: message.into(),
-            record,
-            totals,
+            totals: totals_start..totals_start + totals.len(),
+            room: aggregate.room.into(),
+            record: text.into(),
+            read: Arc::default(),
+            forms: Mutex::default(),
         })
+    }
+
+    /// Reads a record's value, if it is a result.
+    pub(crate) fn read_record(partition: u32, value: &[u8]) -> Option<Self> {
+        Self::read(partition, value).ok()
     }
 
     /// The record as it stands in the topic.
     pub(crate) fn record(&self) -> &str {
-        &self.message[self.record.clone()]
+        &self.record
     }
 
     /// The record's `room_totals`.
     pub(crate) fn room_totals(&self) -> &str {
-        &self.message[self.totals.clone()]
+        &self.record[self.totals.clone()]
+    }
+
+    /// Whether it is the last that is heard of its window.
+    pub(crate) fn is_last(&self) -> bool {
+        self.is_final || self.retracted
     }
 
     /// Whether this result replaces `other` of the same window.
     pub(super) fn supersedes(&self, other: &Self) -> bool {
         (self.place.epoch, self.revision) >= (other.place.epoch, other.revision)
     }
+
+    /// The message in this form, made once for all who take it so.
+    pub(crate) fn bytes(&self, form: Form) -> Bytes {
+        // A form is added by one assignment, so a panic elsewhere leaves the list whole.
+        let mut forms = self.forms.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, bytes)) = forms.iter().find(|(known, _)| *known == form) {
+            return bytes.clone();
+        }
+        let cursor = match form.reach {
+            Reach::Partition => Cursor::at(self.partition, self.place).encode(),
+            Reach::Topic => self.read.encode(),
+        };
+        let record = form.fields.of(&self.record);
+        let message = format!(r#"{{"type":"update","cursor":"{cursor}","update":{record}}}"#);
+        let bytes = form.write(&message, Some(&cursor));
+        forms.push((form, bytes.clone()));
+        bytes
+    }
+
+    /// Gives up the bytes: who still needs some makes them again.
+    pub(super) fn forget_bytes(&self) {
+        *self.forms.lock().unwrap_or_else(PoisonError::into_inner) = Vec::new();
+    }
 }
 
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
+    use crate::form::{Carrier, Codec, Fields};
+
+    /// How tests read messages: as server-sent events, whose text is plain.
+    pub(crate) const TEXT: Form = Form {
+        reach: Reach::Partition,
+        codec: Codec::Json,
+        fields: Fields::ALL,
+        carrier: Carrier::Event,
+        packed: false,
+    };
+
+    /// The message of an event.
+    pub(crate) fn message(event: &Bytes) -> serde_json::Value {
+        let text = std::str::from_utf8(event).expect("text");
+        let data = text.lines().find_map(|line| line.strip_prefix("data: ")).expect("data");
+        serde_json::from_str(data).expect("JSON")
+    }
 
     /// An aggregate record for tests, as the window SmartModule writes it.
     pub(crate) fn record(
@@ -144,11 +200,13 @@ pub(crate) mod tests {
         assert_eq!(update.record(), value);
         assert_eq!(update.room_totals(), r#"{"reactions":3,"late":0,"duplicates":0,"rejected":0}"#);
         assert_eq!((&*update.room, update.place, update.partition), ("final-2026", Place::new(1, 42), 2));
-        let message: serde_json::Value = serde_json::from_str(&update.message).expect("JSON");
+        let message = message(&update.bytes(TEXT));
         assert_eq!(message["type"], "update");
         assert_eq!(message["update"]["counts"]["🔥"], 3);
         let cursor = Cursor::decode(message["cursor"].as_str().expect("text")).expect("a cursor");
         assert_eq!(cursor, Cursor::at(2, Place::new(1, 42)));
+        let (one, other) = (update.bytes(TEXT), update.bytes(TEXT));
+        assert_eq!(one.as_ptr(), other.as_ptr(), "made once");
     }
 
     #[test]

@@ -30,6 +30,21 @@ impl Wire {
         Self { stream, unread: Bytes::new(), activity, _place: place }
     }
 
+    /// The socket, for one who writes and reads it without being watched.
+    pub(crate) fn socket(&self) -> &TcpStream {
+        &self.stream
+    }
+
+    /// Takes the bytes that are to be read again.
+    pub(crate) fn take_unread(&mut self) -> Bytes {
+        std::mem::take(&mut self.unread)
+    }
+
+    /// Lets the socket be reset at its end.
+    pub(crate) fn reset(&self) {
+        self.activity.reset();
+    }
+
     /// Bytes that are to be read again.
     pub(crate) fn unread(&self) -> &[u8] {
         &self.unread

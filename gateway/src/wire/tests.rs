@@ -95,11 +95,13 @@ fn active_rooms_are_listed_like_this() {
     assert!(matches!(&read.rooms[..], [room] if room.room == "final-2026" && room.open_windows == 1));
 }
 
-#[tokio::test]
-async fn the_feed_sends_these_messages() {
-    let (snapshot, update) = hub::tests::messages("final-2026").await;
+#[test]
+fn the_feed_sends_these_messages() {
+    let [snapshot, anew, update] = hub::tests::messages("final-2026");
     let read = assert_reads::<FeedMessage>(&snapshot);
     assert!(matches!(read, FeedMessage::Snapshot(Snapshot { windows, .. }) if windows.len() == 1));
+    let read = assert_reads::<FeedMessage>(&anew);
+    assert!(matches!(read, FeedMessage::Snapshot(Snapshot { resumed: Some(false), .. })));
     assert!(matches!(assert_reads::<FeedMessage>(&update), FeedMessage::Update { .. }));
     let place = Stored { partition: 0, offset: 7 };
     for is_duplicate in [false, true] {

@@ -1,0 +1,43 @@
+//! What is counted of feeds.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::registry::Registry;
+
+use super::end::End;
+
+/// Counts of all feeds.
+#[derive(Debug, Default)]
+pub(crate) struct FeedMetrics {
+    /// Updates that crowds handed over, one for each client.
+    pushed: AtomicU64,
+    ends: Family<EndLabel, Counter>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct EndLabel {
+    why: &'static str,
+}
+
+impl FeedMetrics {
+    /// A crowd handed over updates.
+    pub(super) fn pushed(&self, updates: usize) {
+        self.pushed.fetch_add(updates as u64, Ordering::Relaxed);
+    }
+
+    /// A feed ended.
+    pub(super) fn ended(&self, end: End) {
+        self.ends.get_or_create(&EndLabel { why: end.name() }).inc();
+    }
+
+    /// Adds the counts to an exposition.
+    pub(crate) fn register(&self, registry: &mut Registry) {
+        let pushed = Counter::<u64>::default();
+        pushed.inc_by(self.pushed.load(Ordering::Relaxed));
+        registry.register("ovation_feed_updates_pushed", "Updates handed to clients as they came", pushed);
+        registry.register("ovation_feeds_ended", "WebSocket feeds that ended, and why", self.ends.clone());
+    }
+}
