@@ -8,7 +8,7 @@ use utoipa::OpenApi;
 use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
 
 use crate::config::Config;
-use crate::{observe, problem, wire};
+use crate::{feed, observe, problem, wire};
 
 /// What the document says beside the routes.
 #[derive(OpenApi)]
@@ -46,7 +46,7 @@ impl utoipa::Modify for Bearer {
 /// A limit in force: its name, its value, its unit, what it bounds.
 type Limit = (&'static str, u64, &'static str, &'static str);
 
-/// The limits of the way in.
+/// The limits of both ways.
 fn limits(config: &Config) -> Vec<Limit> {
     let (ingest, event) = (&config.ingest, &config.ingest.rules.limits);
     let seconds = |time: std::time::Duration| time.as_secs();
@@ -82,6 +82,16 @@ fn limits(config: &Config) -> Vec<Limit> {
             "until the broker has acknowledged a reaction",
         ),
         ("dedup-horizon", seconds(ingest.dedup_horizon), "s", "for how long an id counts once"),
+        ("feed-clients-max", config.clients_max as u64, "clients", "feeds at a time"),
+        ("feed-rooms-max", feed::ROOMS_PER_FEED_MAX as u64, "rooms", "named in one feed"),
+        ("feed-every-min", feed::EVERY_MIN.as_millis() as u64, "ms", "the shortest `every`"),
+        ("feed-every-max", feed::EVERY_MAX.as_millis() as u64, "ms", "the longest `every`"),
+        (
+            "feed-write-timeout",
+            seconds(config.write_timeout),
+            "s",
+            "until a client has to take what waits for it",
+        ),
     ]
 }
 

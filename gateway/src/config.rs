@@ -56,7 +56,8 @@ pub struct Config {
 
     /// Feed clients at a time; more are answered 503.
     pub clients_max: usize,
-    /// Clients at a time that resume from the topic, as the hub does not know any more what they missed; others wait.
+    /// Clients at a time that resume from the topic, as the hub does not know any more what they missed, until they have taken
+    /// it: up to 5 MB each. Others wait, and get a snapshot in the end.
     pub replays_max: usize,
     /// Time for a client to resume from the topic; after it, it gets a snapshot.
     pub replay_timeout: Duration,
@@ -98,7 +99,7 @@ impl Config {
             early_results_max: 10_000,
             gap_wait: Duration::from_millis(500),
             clients_max: 15_000,
-            replays_max: 4,
+            replays_max: 16,
             replay_timeout: Duration::from_secs(10),
             message_limit: 4 * 1024,
             client_in_flight_max: 32,

@@ -28,6 +28,7 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 
 use self::choice::{Asked, AskedRooms, Choice, Scope};
+pub(crate) use self::choice::{EVERY_MAX, EVERY_MIN, ROOMS_PER_FEED_MAX};
 use self::client::{Arrival, Client, Socket};
 pub(crate) use self::crowd::Crowds;
 use self::entrance::Pass;

@@ -105,7 +105,7 @@ pub(crate) struct App {
     /// Feed clients of each room.
     pub(crate) crowds: Arc<Crowds>,
     /// Places for clients that resume from the topic.
-    pub(crate) replays: Semaphore,
+    pub(crate) replays: Arc<Semaphore>,
     /// Connections in numbers.
     pub(crate) connections: Arc<ConnectionCounts>,
     /// Connections and feeds, waited for at the end.
@@ -134,7 +134,7 @@ impl App {
             rooms: Arc::new(RoomSettings::new(&config.rooms)),
             buckets: Buckets::new(&config.fair, &config.network),
             seats: Arc::new(Semaphore::new(config.clients_max)),
-            replays: Semaphore::new(config.replays_max),
+            replays: Arc::new(Semaphore::new(config.replays_max)),
             connections: Arc::default(),
             tasks: TaskTracker::new(),
             cut: CancellationToken::new(),

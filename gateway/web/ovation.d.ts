@@ -26,7 +26,7 @@ export interface OvationEvents {
   snapshot: Snapshot;
   /** A window's new counts. Of two for one window the higher `revision` is the truth. */
   update: WindowUpdate;
-  /** So many updates came faster than they were taken; a snapshot follows. */
+  /** So many updates came faster than they were taken, and have been superseded; finals never are. */
   skipped: number;
   /** A reaction that was given up, or trouble with the feed. */
   error: OvationError;

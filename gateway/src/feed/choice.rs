@@ -18,11 +18,11 @@ use crate::problem::Problem;
 use crate::room::Room;
 
 /// Rooms that a client may name in one feed.
-pub(super) const ROOMS_PER_FEED_MAX: usize = 50;
+pub(crate) const ROOMS_PER_FEED_MAX: usize = 50;
 
 /// Bounds of `every`: faster than a screen is no pace, and slower than a minute is no feed.
-pub(super) const EVERY_MIN: Duration = Duration::from_millis(50);
-pub(super) const EVERY_MAX: Duration = Duration::from_secs(60);
+pub(crate) const EVERY_MIN: Duration = Duration::from_millis(50);
+pub(crate) const EVERY_MAX: Duration = Duration::from_secs(60);
 
 /// Longest list of rooms and fields that is looked at, in bytes.
 const LIST_BYTES_MAX: usize = 4 * 1024;

@@ -26,20 +26,6 @@ pub(crate) enum End {
     Forbidden,
 }
 
-/// Every code, its reason, and whether to come back: the table in the documentation.
-#[cfg(test)]
-pub(crate) const ALL: [(End, &str); 9] = [
-    (End::Restart, "at once, elsewhere"),
-    (End::Broken(Broken::Protocol), "no: the client is at fault"),
-    (End::Broken(Broken::NotText), "no: the client is at fault"),
-    (End::Silent, "yes"),
-    (End::Broken(Broken::TooLarge), "no: the client is at fault"),
-    (End::Unauthorized, "with another token"),
-    (End::Expired, "with another token"),
-    (End::Forbidden, "no"),
-    (End::Slow, "yes"),
-];
-
 impl End {
     /// Why somebody was denied.
     pub(crate) fn of(denied: &Denied) -> Self {
@@ -73,5 +59,31 @@ impl End {
             Self::Forbidden => (4403, "forbidden"),
             Self::Slow => (4408, "too slow: updates were not read"),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_documentation_has_every_code() {
+        let comes_back = [
+            (End::Restart, "at once, elsewhere"),
+            (End::Broken(Broken::Protocol), "no: the client is at fault"),
+            (End::Broken(Broken::NotText), "no: the client is at fault"),
+            (End::Silent, "yes"),
+            (End::Broken(Broken::TooLarge), "no: the client is at fault"),
+            (End::Unauthorized, "with another token"),
+            (End::Expired, "with another token"),
+            (End::Forbidden, "no"),
+            (End::Slow, "yes"),
+        ];
+        let lines = comes_back.map(|(end, whether)| {
+            let (code, reason) = end.code();
+            format!("| {code} | {reason} | {whether} |\n")
+        });
+        let document = include_str!("../../../docs/feed.md");
+        assert!(document.contains(&lines.concat()), "the table is to be\n{}", lines.concat());
     }
 }

@@ -25,6 +25,9 @@ const OWN_FRAMES_MAX: usize = 64;
 /// Bytes a second that a client has to take, once its patience is used up.
 const WRITE_RATE_MIN: u64 = 1_024;
 
+/// Longest time that a client can buy: what waits for it is held so long.
+const BOUGHT_MAX: Duration = Duration::from_secs(60);
+
 /// One client's way out.
 pub(super) struct Line {
     wire: Wire,
@@ -246,7 +249,8 @@ impl Line {
     /// Until when the client has to take what waits for it: `patience`, and longer if it takes some of it.
     pub(super) fn due(&self, patience: Duration) -> Option<Instant> {
         let (since, taken) = self.out().blocked?;
-        Some(since + patience + Duration::from_secs(taken / WRITE_RATE_MIN))
+        let bought = Duration::from_secs(taken / WRITE_RATE_MIN).min(BOUGHT_MAX);
+        Some(since + patience + bought)
     }
 
     /// Takes the last message. Nothing is read any more, and what was not begun is not sent.

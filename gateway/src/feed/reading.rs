@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::vec::IntoIter;
 
 use bytes::Bytes;
-use tokio::sync::watch;
+use tokio::sync::{OwnedSemaphorePermit, watch};
 
 use super::choice::{Rooms, Scope};
 use super::replay::{self, Replayed};
@@ -15,6 +15,12 @@ use crate::hub::{Hub, Mark, Next, Resumed, Seat, Taste, Update};
 
 /// A client that resumes at a gateway that is not as far as its cursor waits for that so long.
 const AHEAD_WAIT: std::time::Duration = std::time::Duration::from_secs(2);
+
+/// How often a client reads the topic to resume: the hub may forget while it does.
+const REPLAYS_MAX: u32 = 3;
+
+/// Updates that a client gets at once of those that it missed.
+const FIRST_UPDATES: usize = 64;
 
 /// What a client sends to resume: none if it begins anew, an error if it is no cursor.
 pub(super) type After = Option<Result<Cursor, ()>>;
@@ -29,6 +35,8 @@ pub(super) struct Reading {
     mark: Mark,
     /// Updates that it missed before it came.
     first: VecDeque<Arc<Update>>,
+    /// While it holds updates that the topic had and the hub has not.
+    replay: Option<OwnedSemaphorePermit>,
     /// Rooms that it has yet to see as they are.
     opening: Option<Opening>,
     _seats: Vec<Seat>,
@@ -66,6 +74,7 @@ impl Reading {
             tells_skips,
             mark: Mark::default(),
             first: VecDeque::new(),
+            replay: None,
             opening: None,
             _seats: seats,
         };
@@ -85,7 +94,7 @@ impl Reading {
     async fn resume(&mut self, app: &App, mut cursor: Cursor) -> bool {
         let mut ahead = Box::pin(tokio::time::sleep(AHEAD_WAIT));
         let mut changed = self.hub.changed();
-        let mut replayed = Vec::new();
+        let (mut replayed, mut replays) = (Vec::new(), 0);
         loop {
             let resumed = match &self.scope.rooms {
                 Rooms::One(room) => self.hub.resume(room, &cursor),
@@ -99,17 +108,25 @@ impl Reading {
                         replayed.into_iter().chain(updates).filter(|update| taste.takes(update)).collect();
                     return true;
                 }
-                // What the topic has has been read already.
-                Resumed::Older if !replayed.is_empty() => return false,
-                Resumed::Older => match replay::read(app, &self.scope, &cursor).await {
-                    Some(Replayed { updates, reached }) => {
-                        if reached == cursor {
-                            return false;
-                        }
-                        (replayed, cursor) = (updates, reached);
+                Resumed::Older if replays < REPLAYS_MAX => {
+                    replays += 1;
+                    if self.replay.is_none() {
+                        let place = Arc::clone(&app.replays).acquire_owned();
+                        let place = tokio::time::timeout(app.config.replay_timeout, place).await;
+                        self.replay = place.ok().and_then(Result::ok);
                     }
-                    None => return false,
-                },
+                    if self.replay.is_none() {
+                        return false;
+                    }
+                    match replay::read(app, &self.scope, &cursor).await {
+                        Some(Replayed { updates, reached }) if reached != cursor => {
+                            replayed.extend(updates);
+                            cursor = reached;
+                        }
+                        _ => return false,
+                    }
+                }
+                Resumed::Older => return false,
                 Resumed::Ahead => tokio::select! {
                     () = &mut ahead => return false,
                     // The sender is the hub's.
@@ -121,7 +138,8 @@ impl Reading {
 
     /// Shows everything as it is now.
     fn open(&mut self, resumed: Option<bool>) {
-        self.first.clear();
+        self.first = VecDeque::new();
+        self.replay = None;
         let (mark, cursor) = self.hub.mark_of_all();
         let rooms = match &self.scope.rooms {
             Rooms::One(room) => vec![room.clone()],
@@ -156,7 +174,12 @@ impl Reading {
     pub(super) fn next(&mut self, is_slow: bool, bytes: &mut VecDeque<Bytes>) {
         if !self.first.is_empty() {
             let form = self.taste.form;
-            bytes.extend(self.first.drain(..).map(|update| update.bytes(form)));
+            let some = self.first.len().min(FIRST_UPDATES);
+            bytes.extend(self.first.drain(..some).map(|update| update.bytes(form)));
+            if self.first.is_empty() {
+                self.first = VecDeque::new();
+                self.replay = None;
+            }
             return;
         }
         if let Some(snapshot) = self.snapshot() {

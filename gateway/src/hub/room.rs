@@ -409,7 +409,7 @@ mod tests {
         assert_eq!(seqs(room.after(mark.tick)), None, "not kept any more");
         assert_eq!(seqs(room.latest(mark.tick)), Some(vec![4, 6]), "but its windows are");
         assert_eq!(room.mark().number - mark.number, 5);
-        for window in 1..=3 {
+        for window in 2..=4 {
             apply(&mut room, (1, 6 + window), window as i64 * 10_000, 1, true);
         }
         assert_eq!(seqs(room.latest(mark.tick)), None, "a final is not kept any more");
