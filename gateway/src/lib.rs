@@ -22,6 +22,7 @@ mod feed;
 pub mod fuzzing;
 mod glob;
 mod health;
+mod history;
 mod hub;
 mod ingest;
 mod metrics;
@@ -55,6 +56,7 @@ pub use crate::connections::Connections;
 use crate::fair::Buckets;
 pub use crate::fair::{Fair, Rate, RateError};
 pub use crate::health::{Hooks, Part};
+pub use crate::history::History;
 use crate::hub::Hub;
 use crate::hub::follow::{Follower, Standing};
 pub use crate::ingest::Ingest;
@@ -98,6 +100,8 @@ pub(crate) struct App {
     pub(crate) buckets: Buckets,
     /// Places for feed clients.
     pub(crate) seats: Arc<Semaphore>,
+    /// Places for requests that read history.
+    pub(crate) histories: Arc<Semaphore>,
     /// Connections in numbers.
     pub(crate) connections: Arc<ConnectionCounts>,
     /// Connections and feeds, waited for at the end.
@@ -123,6 +127,7 @@ impl App {
             rooms: Arc::new(RoomSettings::new(&config.rooms)),
             buckets: Buckets::new(&config.fair, &config.network),
             seats: Arc::new(Semaphore::new(config.clients_max)),
+            histories: Arc::new(Semaphore::new(config.history.requests_max)),
             connections: Arc::default(),
             tasks: TaskTracker::new(),
             cut: CancellationToken::new(),

@@ -12,7 +12,7 @@ use axum::response::{IntoResponse as _, Response};
 use tower::{Layer as _, ServiceExt as _};
 
 use crate::problem::{Kind, Problem};
-use crate::{App, accept};
+use crate::{App, accept, history};
 
 /// Name of the header, in requests and answers.
 pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -20,7 +20,7 @@ pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id"
 /// Longest id that is taken over from a client or a proxy, in bytes.
 pub(crate) const REQUEST_ID_BYTES_MAX: usize = 64;
 
-/// Below it every answer is JSON.
+/// Below it every answer is JSON, but for history, which is CSV as well.
 const API: &str = "/v1/";
 
 /// Gives ids to requests: the process's start and a number.
@@ -64,7 +64,12 @@ pub(crate) async fn enter(State(app): State<Arc<App>>, request: Request, next: N
         if let Err(problem) = app.access.check_page(request.headers(), request.uri()) {
             return problem.into_response();
         }
-        if request.uri().path().starts_with(API) && !accept::takes_json(request.headers()) {
+        let is_history =
+            || request.extensions().get::<MatchedPath>().is_some_and(|path| path.as_str() == history::ROUTE);
+        if request.uri().path().starts_with(API)
+            && !accept::takes_json(request.headers())
+            && !(is_history() && accept::takes_csv(request.headers()))
+        {
             return Problem::not_acceptable().into_response();
         }
         match request.headers().contains_key(header::ORIGIN) {
