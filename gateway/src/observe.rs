@@ -64,12 +64,7 @@ pub(crate) async fn enter(State(app): State<Arc<App>>, request: Request, next: N
         if let Err(problem) = app.access.check_page(request.headers(), request.uri()) {
             return problem.into_response();
         }
-        let is_history =
-            || request.extensions().get::<MatchedPath>().is_some_and(|path| path.as_str() == history::ROUTE);
-        if request.uri().path().starts_with(API)
-            && !accept::takes_json(request.headers())
-            && !(is_history() && accept::takes_csv(request.headers()))
-        {
+        if request.uri().path().starts_with(API) && !takes_answer(&request) {
             return Problem::not_acceptable().into_response();
         }
         match request.headers().contains_key(header::ORIGIN) {
@@ -78,6 +73,15 @@ pub(crate) async fn enter(State(app): State<Arc<App>>, request: Request, next: N
         }
     })
     .await
+}
+
+/// Whether the client takes what the interface answers.
+fn takes_answer(request: &Request) -> bool {
+    let is_history = || {
+        let route = request.extensions().get::<MatchedPath>();
+        route.is_some_and(|route| route.as_str() == history::ROUTE)
+    };
+    accept::takes_json(request.headers()) || (accept::takes_csv(request.headers()) && is_history())
 }
 
 /// Has a request answered, and tells of it.

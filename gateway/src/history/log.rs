@@ -9,7 +9,6 @@ use super::config::History;
 use super::passed::{Passed, ms};
 use super::query::Query;
 use super::result::{Found, WindowKey};
-use crate::cursor::Place;
 
 /// Bytes of the broker's answers while a place is searched, of which one batch is looked at: as much as the engine puts into one.
 const PROBE_BYTES: i32 = 256 * 1024;
