@@ -15,7 +15,7 @@ mod query;
 mod result;
 mod step;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod write;
 
 use std::io;

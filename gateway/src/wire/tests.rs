@@ -13,6 +13,7 @@ use super::*;
 use ovation_client::Stored;
 
 use crate::feed;
+use crate::history;
 use crate::hub;
 use crate::ingest::Taken;
 use crate::problem;
@@ -90,6 +91,16 @@ fn a_window_update_is_what_the_stage_writes() {
     update.last = true;
     update.users = Some(3);
     assert!(assert_reads::<WindowUpdate>(&serde_json::to_string(&update).expect("JSON")).retracted);
+}
+
+#[test]
+fn history_comes_like_this() {
+    for step in [None, Some(60_000)] {
+        let read = assert_reads::<History>(&history::tests::answer(step));
+        let [window] = &read.windows[..] else { panic!("one window") };
+        assert_eq!(matches!(window, HistoryWindow::Step(_)), step.is_some());
+        assert!(read.next.is_some());
+    }
 }
 
 #[test]

@@ -49,7 +49,9 @@ fn pages(query: &Query, renewed: &Renewed, epochs: &[(u64, Vec<Vec<Record>>)]) -
             last: None,
         };
         let mut cut = false;
-        for (epoch, batches) in epochs.iter().filter(|(epoch, _)| after.is_none_or(|place| *epoch >= place.epoch)) {
+        for (epoch, batches) in
+            epochs.iter().filter(|(epoch, _)| after.is_none_or(|place| *epoch >= place.epoch))
+        {
             let mut order = Order::new(config.early_results_max);
             let begin = after.filter(|place| place.epoch == *epoch);
             if let Some(place) = begin {
@@ -99,7 +101,8 @@ fn finals_of_the_room_in_the_range_and_nothing_else() {
     ];
     let epochs = [(1, vec![records(&values, 0)])];
     let found = |query: &Query| windows(&pages(query, &Renewed::new(), &epochs));
-    let all = [("10s", 0), ("10s", 10), ("30s", 0), ("10s", 20)].map(|(name, start)| (name.to_owned(), start, 1));
+    let all =
+        [("10s", 0), ("10s", 10), ("30s", 0), ("10s", 20)].map(|(name, start)| (name.to_owned(), start, 1));
     assert_eq!(found(&query(None, 10)), all);
     assert_eq!(found(&query(None, 1)), all, "page by page");
     assert_eq!(found(&Query { to: 20, window: Some("10s".into()), ..query(None, 10) }), all[..2]);
@@ -113,16 +116,19 @@ fn finals_of_the_room_in_the_range_and_nothing_else() {
 #[test]
 fn a_window_comes_as_it_stands_in_the_topic() {
     let value = final_of("a", 1, 1, ("10s", "tumbling", 0, 10));
-    let answers = pages(&query(None, 10), &Renewed::new(), &[(1, vec![records(&[format!(" {value}\n")], 0)])]);
+    let answers =
+        pages(&query(None, 10), &Renewed::new(), &[(1, vec![records(&[format!(" {value}\n")], 0)])]);
     assert_eq!(answers[0]["windows"][0], serde_json::from_str::<Value>(&value).expect("JSON"));
     assert_eq!(answers[0]["next"], Value::Null);
 }
 
 #[test]
 fn a_newer_epoch_takes_the_place_of_an_older_one() {
-    let old = [0, 10, 20].map(|start| final_of("a", 1, start as u64 / 10 + 1, ("10s", "tumbling", start, start + 10)));
+    let old = [0, 10, 20]
+        .map(|start| final_of("a", 1, start as u64 / 10 + 1, ("10s", "tumbling", start, start + 10)));
     let new = [10, 20].map(|start| {
-        final_of("a", 2, start as u64 / 10, ("10s", "tumbling", start, start + 10)).replace("\"total\":1", "\"total\":5")
+        final_of("a", 2, start as u64 / 10, ("10s", "tumbling", start, start + 10))
+            .replace("\"total\":1", "\"total\":5")
     });
     let epochs = [(1, vec![records(&old, 0)]), (2, vec![records(&new, 3)])];
     let renewed = [10, 20].map(|start| (("10s".into(), start), 2)).into();
@@ -133,8 +139,9 @@ fn a_newer_epoch_takes_the_place_of_an_older_one() {
 #[test]
 fn a_missing_result_is_waited_for_and_then_given_up() {
     let seqs = (2..40).filter(|seq| *seq != 20);
-    let values: Vec<_> =
-        seqs.map(|seq| final_of("a", 1, seq, ("10s", "tumbling", seq as i64 * 10, seq as i64 * 10 + 10))).collect();
+    let values: Vec<_> = seqs
+        .map(|seq| final_of("a", 1, seq, ("10s", "tumbling", seq as i64 * 10, seq as i64 * 10 + 10)))
+        .collect();
     let found = windows(&pages(&query(None, 100), &Renewed::new(), &[(1, vec![records(&values, 0)])]));
     assert_eq!(found.len(), 37);
 }
