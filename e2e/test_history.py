@@ -19,7 +19,6 @@ PATIENCE_S = 60
 WINDOWS = 3
 # Some begin like no letter does, and one has a variation selector that it must keep.
 EMOJI = ["🔥", "❤️", "#️⃣", "*️⃣", "©️", "👏"]
-LIMITS = ["--limit-user", "off", "--limit-address", "off", "--limit-room", "off"]
 
 
 def get(ovation, room, query="", **options):
@@ -249,18 +248,14 @@ def test_after_a_reset_each_window_comes_once_from_the_newer_epoch(own_ovation, 
     assert windows == [final for final in finals(own_ovation, room) if final["epoch"] == 2]
 
 
-def test_while_the_broker_is_away_it_is_a_problem(tmp_path):
-    broker = processes.broker(tmp_path / "broker")
-    gateway = None
+def test_while_the_broker_is_away_it_is_a_problem(own_embedded):
+    where = ["--cluster", own_embedded.control, "--topology", own_embedded.topology.file]
+    gateway = Process("gateway", "--http", FREE, *where).wait_ready()
     try:
-        control = broker.control
-        gateway = Process("gateway", "--http", FREE, "--cluster", control).wait_ready()
-        broker.kill()
+        own_embedded.process.kill()
         answer = get(gateway, "lobby")
         assert_problem(answer, 503, "history-unavailable")
         assert int(answer.headers["retry-after"]) > 0
-        assert control not in answer.text
+        assert own_embedded.control not in answer.text
     finally:
-        for process in (gateway, broker):
-            if process:
-                process.end()
+        gateway.end()
