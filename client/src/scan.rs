@@ -15,6 +15,8 @@ pub struct Scan {
     /// What is left to be read.
     left: Range<i64>,
     contiguous: bool,
+    /// Bytes that the broker puts into one answer at most.
+    max_bytes: i32,
     batches: Option<Batches>,
     /// Where a fetch cut a batch (docs/fluvio.md 1). It is read again from there, and once is enough, because then the batch stands
     /// first and fits.
@@ -33,10 +35,19 @@ impl Scan {
             partition,
             left: range,
             contiguous,
+            max_bytes: MAX_BYTES,
             batches: None,
             cut_at: None,
             gap_at: None,
         }
+    }
+
+    /// The same with answers of the broker of at most this many bytes, instead of 32 MiB: what a reader is bounded by that wants
+    /// little, or shares its memory with many. A batch that is larger may come cut, and without `contiguous` unnoticed
+    /// (docs/fluvio.md 1).
+    #[must_use]
+    pub fn answers_of(self, max_bytes: i32) -> Self {
+        Self { max_bytes, ..self }
     }
 
     /// Records of the next batch, in order; `None` at the end of the range.
@@ -104,7 +115,7 @@ impl Scan {
             topic: &self.topic,
             partition: self.partition,
             offset: self.left.start,
-            max_bytes: MAX_BYTES,
+            max_bytes: self.max_bytes,
             modules: Vec::new(),
         };
         Batches::open(&self.cluster, opening).await

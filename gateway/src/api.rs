@@ -8,7 +8,7 @@ use utoipa::OpenApi;
 use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
 
 use crate::config::Config;
-use crate::{feed, observe, problem, wire};
+use crate::{feed, history, observe, problem, wire};
 
 /// What the document says beside the routes.
 #[derive(OpenApi)]
@@ -49,6 +49,7 @@ type Limit = (&'static str, u64, &'static str, &'static str);
 /// The limits of both ways.
 fn limits(config: &Config) -> Vec<Limit> {
     let (ingest, event) = (&config.ingest, &config.ingest.rules.limits);
+    let history = &config.history;
     let seconds = |time: std::time::Duration| time.as_secs();
     vec![
         ("count-max", event.count_max, "taps", "`count` of a reaction"),
@@ -80,6 +81,31 @@ fn limits(config: &Config) -> Vec<Limit> {
             seconds(ingest.produce_deadline),
             "s",
             "until the broker has acknowledged a reaction",
+        ),
+        (
+            "history-range-max",
+            seconds(history.range_max),
+            "s",
+            "from `from` to `to` of a history, and a step",
+        ),
+        (
+            "history-windows-max",
+            history.windows_max.into(),
+            "records",
+            "an answer with history; more begin at its `next`",
+        ),
+        (
+            "history-records-max",
+            history.records_max,
+            "records",
+            "what one answer with history reads of the topic",
+        ),
+        ("history-deadline", seconds(history.deadline), "s", "for how long it reads"),
+        (
+            "history-requests-max",
+            history.requests_max as u64,
+            "requests",
+            "histories that are read at a time",
         ),
         ("dedup-horizon", seconds(ingest.dedup_horizon), "s", "for how long an id counts once"),
         ("feed-clients-max", config.clients_max as u64, "clients", "feeds at a time"),
@@ -115,6 +141,12 @@ pub(crate) fn document(
         problem::ALL.iter().map(|kind| format!("{}{}", problem::TYPE_PREFIX, kind.name)).collect();
     schemas["Problem"]["properties"]["type"]["enum"] = json!(types.iter().collect::<BTreeSet<&String>>());
     describe_headers(&mut document, event.id_bytes_max);
+    for (_, operation) in operations(&mut document).filter(|(path, _)| *path == history::ROUTE) {
+        let parameters = operation["parameters"].as_array_mut().into_iter().flatten();
+        for limit in parameters.filter(|parameter| parameter["name"] == "limit") {
+            limit["schema"]["maximum"] = config.history.windows_max.into();
+        }
+    }
     if config.access.keys.is_some() {
         require_tokens(&mut document);
     }

@@ -7,6 +7,7 @@ use ovation_client::Cluster;
 use crate::access::AccessConfig;
 use crate::connections::Connections;
 use crate::fair::Fair;
+use crate::history::History;
 use crate::ingest::Ingest;
 use crate::network::Network;
 use crate::rooms::Rooms;
@@ -32,6 +33,9 @@ pub struct Config {
     pub fair: Fair,
     /// What rooms take.
     pub rooms: Rooms,
+
+    /// How much of the past may be asked for.
+    pub history: History,
 
     /// Whether the public address answers `/metrics` and admin calls, too: for one that only this machine can reach.
     pub operator_routes: bool,
@@ -89,6 +93,7 @@ impl Config {
             access: AccessConfig::default(),
             fair: Fair::default(),
             rooms: Rooms::default(),
+            history: History::default(),
             operator_routes: true,
             connections: Connections::default(),
             rooms_max: 2_000,

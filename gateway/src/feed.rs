@@ -42,6 +42,9 @@ use crate::problem::Problem;
 use crate::room::Room;
 use crate::{App, wire};
 
+/// Routes that answer with events.
+pub(crate) const EVENT_ROUTES: [&str; 2] = ["/v1/rooms/{room}/events", "/v1/events"];
+
 /// Follow a room, and react in it: a WebSocket.
 ///
 /// First comes a snapshot, or what came after the cursor; then every update. Messages are JSON objects, one each; in
@@ -70,7 +73,7 @@ pub(crate) async fn get(
 /// Follow several rooms: a WebSocket.
 ///
 /// First comes a snapshot of each room, or what came after the cursor; then every update of all of them. Reactions name their
-/// room. For a plain client that accepts `text/event-stream` it is a stream of events.
+/// room.
 #[utoipa::path(
     get,
     operation_id = "feedOfRooms",

@@ -4,7 +4,7 @@
 
 pub(crate) mod follow;
 pub(crate) mod fuzzing;
-mod order;
+pub(crate) mod order;
 mod room;
 mod update;
 

@@ -23,6 +23,7 @@ mod form;
 pub mod fuzzing;
 mod glob;
 mod health;
+mod history;
 mod hub;
 mod ingest;
 mod metrics;
@@ -58,6 +59,7 @@ pub use crate::fair::{Fair, Rate, RateError};
 use crate::feed::Crowds;
 use crate::feed::metrics::FeedMetrics;
 pub use crate::health::{Hooks, Part};
+pub use crate::history::History;
 use crate::hub::Hub;
 use crate::hub::follow::{Follower, Standing};
 pub use crate::ingest::Ingest;
@@ -106,6 +108,8 @@ pub(crate) struct App {
     pub(crate) crowds: Arc<Crowds>,
     /// Places for clients that resume from the topic.
     pub(crate) replays: Arc<Semaphore>,
+    /// Places for requests that read history.
+    pub(crate) histories: Arc<Semaphore>,
     /// Connections in numbers.
     pub(crate) connections: Arc<ConnectionCounts>,
     /// Connections and feeds, waited for at the end.
@@ -135,6 +139,7 @@ impl App {
             buckets: Buckets::new(&config.fair, &config.network),
             seats: Arc::new(Semaphore::new(config.clients_max)),
             replays: Arc::new(Semaphore::new(config.replays_max)),
+            histories: Arc::new(Semaphore::new(config.history.requests_max)),
             connections: Arc::default(),
             tasks: TaskTracker::new(),
             cut: CancellationToken::new(),

@@ -12,7 +12,7 @@ use axum::response::{IntoResponse as _, Response};
 use tower::{Layer as _, ServiceExt as _};
 
 use crate::problem::{Kind, Problem};
-use crate::{App, accept};
+use crate::{App, accept, feed, history};
 
 /// Name of the header, in requests and answers.
 pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -20,7 +20,7 @@ pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id"
 /// Longest id that is taken over from a client or a proxy, in bytes.
 pub(crate) const REQUEST_ID_BYTES_MAX: usize = 64;
 
-/// Below it every answer is JSON.
+/// Below it every answer is JSON, but for history, which is CSV as well.
 const API: &str = "/v1/";
 
 /// Gives ids to requests: the process's start and a number.
@@ -64,7 +64,7 @@ pub(crate) async fn enter(State(app): State<Arc<App>>, request: Request, next: N
         if let Err(problem) = app.access.check_page(request.headers(), request.uri()) {
             return problem.into_response();
         }
-        if request.uri().path().starts_with(API) && !accept::takes_json(request.headers()) {
+        if request.uri().path().starts_with(API) && !takes_answer(&request) {
             return Problem::not_acceptable().into_response();
         }
         match request.headers().contains_key(header::ORIGIN) {
@@ -73,6 +73,15 @@ pub(crate) async fn enter(State(app): State<Arc<App>>, request: Request, next: N
         }
     })
     .await
+}
+
+/// Whether the client takes what the interface answers.
+fn takes_answer(request: &Request) -> bool {
+    let headers = request.headers();
+    let route = request.extensions().get::<MatchedPath>().map_or("", MatchedPath::as_str);
+    accept::takes_json(headers)
+        || (route == history::ROUTE && accept::takes_csv(headers))
+        || (feed::EVENT_ROUTES.contains(&route) && accept::takes_events(headers))
 }
 
 /// Has a request answered, and tells of it.

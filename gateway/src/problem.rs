@@ -235,6 +235,27 @@ impl Problem {
         Self::of(kinds::TOO_MANY_CLIENTS, detail).retry_after(Duration::from_secs(5))
     }
 
+    /// A history's times are no range.
+    pub(crate) fn bad_range(detail: impl Into<String>) -> Self {
+        Self::of(kinds::BAD_RANGE, detail)
+    }
+
+    /// A history's step is none.
+    pub(crate) fn bad_step(detail: impl Into<String>) -> Self {
+        Self::of(kinds::BAD_STEP, detail)
+    }
+
+    /// All places to read histories are taken.
+    pub(crate) fn too_many_histories() -> Self {
+        let detail = "this gateway reads as many histories as it may at a time; try another one, or later";
+        Self::of(kinds::TOO_MANY_HISTORIES, detail).retry_after(Duration::from_secs(RETRY_AFTER_SECS))
+    }
+
+    /// The topic cannot be read.
+    pub(crate) fn history_unavailable(detail: impl Into<String>) -> Self {
+        Self::of(kinds::HISTORY_UNAVAILABLE, detail).retry_after(Duration::from_secs(RETRY_AFTER_SECS))
+    }
+
     /// The broker did not take the reaction. With `id` the client may send it again.
     pub(crate) fn produce(error: &ProduceError, id: Option<&str>) -> Self {
         let way_out = match id {

@@ -16,7 +16,7 @@ use crate::access::{Action, Caller};
 use crate::asset::Asset;
 use crate::problem::Problem;
 use crate::room::Room;
-use crate::{App, api, feed, health, ingest, observe, operator, page, wire};
+use crate::{App, api, feed, health, history, ingest, observe, operator, page, wire};
 
 /// All routes of the gateway.
 pub(crate) fn router(app: Arc<App>) -> Router {
@@ -25,6 +25,7 @@ pub(crate) fn router(app: Arc<App>) -> Router {
         .routes(routes!(ingest::many::post))
         .routes(routes!(rooms))
         .routes(routes!(snapshot))
+        .routes(routes!(history::get))
         .routes(routes!(feed::get))
         .routes(routes!(feed::events))
         .routes(routes!(feed::get_rooms))

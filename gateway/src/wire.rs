@@ -225,14 +225,60 @@ pub(crate) struct WindowUpdate {
 #[cfg_attr(test, derive(Deserialize, TS))]
 pub(crate) struct WindowRef {
     /// Name of the definition.
-    name: String,
+    pub(crate) name: String,
     /// What kind of window.
     #[cfg_attr(test, ts(type = r#""tumbling" | "hopping" | "session""#))]
-    kind: String,
+    pub(crate) kind: String,
     /// Start, ms since 1970.
-    start: i64,
+    pub(crate) start: i64,
     /// End (exclusive), ms since 1970.
-    end: i64,
+    pub(crate) end: i64,
+}
+
+/// What a room's windows were.
+#[derive(Debug, Serialize, ToSchema)]
+#[cfg_attr(test, derive(Deserialize, TS))]
+pub(crate) struct History {
+    /// The room.
+    room: String,
+    /// First start of a window that was asked for, ms since 1970.
+    from: i64,
+    /// First start that was not asked for any more.
+    to: i64,
+    /// Length of a step in ms; null where windows come one by one.
+    #[schema(minimum = 1)]
+    step: Option<i64>,
+    /// In the order in which they became final; of one definition oldest first.
+    windows: Vec<HistoryWindow>,
+    /// The query that goes on after this answer, relative to its URL; null if this is all.
+    next: Option<String>,
+}
+
+/// A window that is final, or a step.
+#[derive(Debug, Serialize, ToSchema)]
+#[cfg_attr(test, derive(Deserialize, TS))]
+#[serde(untagged)]
+pub(crate) enum HistoryWindow {
+    /// Without `step`: as it stands in the topic.
+    Window(WindowUpdate),
+    /// With `step`.
+    Step(HistoryStep),
+}
+
+/// The windows of one definition that begin in one step, added up.
+#[derive(Debug, Serialize, ToSchema)]
+#[cfg_attr(test, derive(Deserialize, TS))]
+pub(crate) struct HistoryStep {
+    /// The definition, and the step's own start and end: the end is that of the last window, if that is later. Of kinds that are
+    /// not added up it is the window.
+    pub(crate) window: WindowRef,
+    /// Taps.
+    pub(crate) total: u64,
+    /// Taps by emoji.
+    #[cfg_attr(test, ts(type = "Record<string, number>"))]
+    pub(crate) counts: BTreeMap<String, u64>,
+    /// How many windows it is made of.
+    pub(crate) windows: u64,
 }
 
 /// Cumulative counters of a room.

@@ -271,6 +271,62 @@ start: number,
 end: number, };
 
 /**
+ * What a room's windows were.
+ */
+export type History = { 
+/**
+ * The room.
+ */
+room: string, 
+/**
+ * First start of a window that was asked for, ms since 1970.
+ */
+from: number, 
+/**
+ * First start that was not asked for any more.
+ */
+to: number, 
+/**
+ * Length of a step in ms; null where windows come one by one.
+ */
+step: number | null, 
+/**
+ * In the order in which they became final; of one definition oldest first.
+ */
+windows: Array<HistoryWindow>, 
+/**
+ * The query that goes on after this answer, relative to its URL; null if this is all.
+ */
+next: string | null, };
+
+/**
+ * A window that is final, or a step.
+ */
+export type HistoryWindow = WindowUpdate | HistoryStep;
+
+/**
+ * The windows of one definition that begin in one step, added up.
+ */
+export type HistoryStep = { 
+/**
+ * The definition, and the step's own start and end: the end is that of the last window, if that is later. Of kinds that are
+ * not added up it is the window.
+ */
+window: WindowRef, 
+/**
+ * Taps.
+ */
+total: number, 
+/**
+ * Taps by emoji.
+ */
+counts: Record<string, number>, 
+/**
+ * How many windows it is made of.
+ */
+windows: number, };
+
+/**
  * Cumulative counters of a room.
  */
 export type RoomTotals = { 

@@ -6,7 +6,7 @@ use crate::cursor::Place;
 
 /// What became of a result that was offered.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Offer<T> {
+pub(crate) enum Offer<T> {
     /// It continued the order; these may go out now, in this order (itself first).
     Ready(Vec<T>),
     /// It has been seen before.
@@ -23,7 +23,7 @@ pub(super) enum Offer<T> {
 /// writers may leave an inversion in the log, and a broker killed in between may leave a hole that the stage fills
 /// later: what comes early is kept here until the missing one is there.
 #[derive(Debug)]
-pub(super) struct Order<T> {
+pub(crate) struct Order<T> {
     /// The place that is due; `None` until the first result says where the order starts.
     due: Option<Place>,
     /// What came early.
@@ -33,28 +33,28 @@ pub(super) struct Order<T> {
 
 impl<T> Order<T> {
     /// An order that starts with the first result offered and keeps at most `waiting_max` early ones.
-    pub(super) fn new(waiting_max: usize) -> Self {
+    pub(crate) fn new(waiting_max: usize) -> Self {
         Self { due: None, waiting: BTreeMap::new(), waiting_max }
     }
 
     /// Says where the order starts, unless that is known.
-    pub(super) fn start_at(&mut self, place: Place) {
+    pub(crate) fn start_at(&mut self, place: Place) {
         self.due.get_or_insert(place);
     }
 
     /// Forgets everything.
-    pub(super) fn restart(&mut self) {
+    pub(crate) fn restart(&mut self) {
         self.due = None;
         self.waiting.clear();
     }
 
     /// The place that is missing, if results wait for it.
-    pub(super) fn missing(&self) -> Option<Place> {
+    pub(crate) fn missing(&self) -> Option<Place> {
         if self.waiting.is_empty() { None } else { self.due }
     }
 
     /// Takes one result.
-    pub(super) fn offer(&mut self, place: Place, item: T) -> Offer<T> {
+    pub(crate) fn offer(&mut self, place: Place, item: T) -> Offer<T> {
         let due = *self.due.get_or_insert(place);
         // An epoch's first result needs nothing before it: what the older epoch still owes is void.
         let opens_epoch = place.epoch > due.epoch && place.seq == 1;
@@ -76,7 +76,7 @@ impl<T> Order<T> {
     }
 
     /// Stops waiting for what is missing: what is there goes on, up to the next hole.
-    pub(super) fn give_up(&mut self) -> Vec<T> {
+    pub(crate) fn give_up(&mut self) -> Vec<T> {
         let mut ready = Vec::new();
         if let Some((place, _)) = self.waiting.first_key_value() {
             self.due = Some(*place);

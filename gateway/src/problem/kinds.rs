@@ -93,6 +93,10 @@ kinds! {
         "One partition has as many rooms as it keeps totals for; only in the dead-letter topic.",
     BAD_EMOJI_LIST: "bad-emoji-list" 422 "Bad list of emoji"
         "A room's list names something that is no emoji, or too many; only on the admin address.",
+    BAD_RANGE: "bad-range" 422 "Bad range"
+        "`from` or `to` of a history is no time, or they are no range, or one that is too long.",
+    BAD_STEP: "bad-step" 422 "Bad step"
+        "`step` of a history is no length of time, or one that is too long.",
     REF_TOO_LONG: "ref-too-long" 422 "`ref` is too long"
         "`ref` of a feed message is longer than its limit.",
     UNKNOWN_MESSAGE: "unknown-message" 422 "Unknown message"
@@ -117,6 +121,10 @@ kinds! {
         "Send them again; only on the admin address.",
     TOO_MANY_CLIENTS: "too-many-clients" 503 "Too many clients"
         "The gateway has as many feed clients as it takes.",
+    TOO_MANY_HISTORIES: "too-many-histories" 503 "Too many histories are being read"
+        "The gateway reads as many histories at a time as it may.",
+    HISTORY_UNAVAILABLE: "history-unavailable" 503 "The history cannot be read"
+        "The topic that holds it cannot be read, or not in time.",
 }
 
 impl Kind {

@@ -102,6 +102,42 @@ async fn broker_away_is_503_with_retry_after_and_the_id_to_retry_with() {
 }
 
 #[tokio::test]
+async fn history_is_refused_before_the_broker_is_asked_and_unavailable_without_it() {
+    let csv = |query: &str, accept: &str| {
+        let request = Request::get(format!("/v1/rooms/a/history{query}")).header(header::ACCEPT, accept);
+        answer(request.body(Body::empty()).expect("a request"))
+    };
+    assert_problem(csv("?from=x", "text/csv").await, 422, "bad-range").await;
+    assert_problem(csv("?step=x", "application/json").await, 422, "bad-step").await;
+    assert_problem(csv("?to=1&to=2", "text/csv").await, 400, "bad-request").await;
+    assert_problem(csv("", "text/html").await, 406, "not-acceptable").await;
+    let response = csv("", "text/csv").await;
+    assert!(response.headers().contains_key(header::RETRY_AFTER));
+    let problem = assert_problem(response, 503, "history-unavailable").await;
+    assert!(
+        !problem["detail"].to_string().contains("127.0.0.1"),
+        "where the broker is, is nobody's business"
+    );
+}
+
+#[tokio::test]
+async fn histories_are_read_as_many_at_a_time_as_may_be() {
+    let config = Config::new(Cluster::new("127.0.0.1:1"));
+    let app = App::new(config, Hooks::default(), CancellationToken::new());
+    let places = u32::try_from(app.config.history.requests_max).expect("a few");
+    let held = app.histories.try_acquire_many(places).expect("all of them");
+    let request = || Request::get("/v1/rooms/a/history").body(Body::empty()).expect("a request");
+    let router = router(Arc::clone(&app));
+    let full = router.clone().oneshot(request()).await.expect("infallible");
+    assert!(full.headers().contains_key(header::RETRY_AFTER));
+    assert_problem(full, 503, "too-many-histories").await;
+    drop(held);
+    let tried = router.oneshot(request()).await.expect("infallible");
+    assert_problem(tried, 503, "history-unavailable").await;
+    assert_eq!(app.histories.available_permits(), places as usize, "what failed holds no place");
+}
+
+#[tokio::test]
 async fn readiness_names_each_part() {
     let response = get("/readyz").await;
     assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);

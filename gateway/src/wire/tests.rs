@@ -13,6 +13,7 @@ use super::*;
 use ovation_client::Stored;
 
 use crate::feed;
+use crate::history;
 use crate::hub;
 use crate::ingest::Taken;
 use crate::problem;
@@ -49,6 +50,9 @@ fn the_committed_types_are_those_of_the_wire() {
         declared::<ActiveRoom>(&config),
         declared::<WindowUpdate>(&config),
         declared::<WindowRef>(&config),
+        declared::<History>(&config),
+        declared::<HistoryWindow>(&config),
+        declared::<HistoryStep>(&config),
         declared::<RoomTotals>(&config),
         declared::<UpdateSource>(&config),
         declared::<FeedMessage>(&config),
@@ -87,6 +91,16 @@ fn a_window_update_is_what_the_stage_writes() {
     update.last = true;
     update.users = Some(3);
     assert!(assert_reads::<WindowUpdate>(&serde_json::to_string(&update).expect("JSON")).retracted);
+}
+
+#[test]
+fn history_comes_like_this() {
+    for step in [None, Some(60_000)] {
+        let read = assert_reads::<History>(&history::tests::answer(step));
+        let [window] = &read.windows[..] else { panic!("one window") };
+        assert_eq!(matches!(window, HistoryWindow::Step(_)), step.is_some());
+        assert!(read.next.is_some());
+    }
 }
 
 #[test]
