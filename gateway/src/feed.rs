@@ -7,6 +7,7 @@
 mod choice;
 mod client;
 mod crowd;
+pub(crate) mod echo;
 pub(crate) mod end;
 mod entrance;
 mod events;

@@ -74,7 +74,8 @@ impl Form {
         }
     }
 
-    fn frame(self, is_text: bool, payload: &[u8]) -> Bytes {
+    /// A message as a frame.
+    pub(crate) fn frame(self, is_text: bool, payload: &[u8]) -> Bytes {
         if self.packed && payload.len() >= PACK_BYTES_MIN {
             data_frame(is_text, true, &pack(payload))
         } else {

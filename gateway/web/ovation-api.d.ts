@@ -154,6 +154,10 @@ room_totals: RoomTotals,
  */
 watching: number, 
 /**
+ * False where a client wanted to resume and could not: what it missed is not there any more, or its cursor is none.
+ */
+resumed?: boolean, 
+/**
  * The open windows, and the last finals.
  */
 windows: Array<WindowUpdate>, };

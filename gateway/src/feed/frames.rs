@@ -10,9 +10,6 @@ use crate::form::unpack;
 /// Longest payload of a control frame.
 const CONTROL_BYTES_MAX: u64 = 125;
 
-/// Frames of one message: a client that cuts its message finer is up to no good.
-const FRAGMENTS_MAX: usize = 1_024;
-
 /// What a client says.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Said {
@@ -65,6 +62,7 @@ struct Message {
     is_text: bool,
     is_packed: bool,
     bytes: Vec<u8>,
+    /// No more than it may have bytes.
     fragments: usize,
 }
 
@@ -142,7 +140,7 @@ impl Frames {
             }
             _ => return Err(Broken::Protocol),
         };
-        if message.bytes.len() > self.bytes_max || message.fragments > FRAGMENTS_MAX {
+        if message.bytes.len() > self.bytes_max || message.fragments > self.bytes_max.max(1) {
             return Err(Broken::TooLarge);
         }
         if !header.is_final {
