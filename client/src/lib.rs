@@ -15,6 +15,7 @@ mod cluster;
 mod connector;
 mod directory;
 mod error;
+mod exchange;
 mod follow;
 mod lane;
 mod link;
