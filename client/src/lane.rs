@@ -14,7 +14,8 @@ use crate::cluster::Cluster;
 use crate::directory::leader_exchange;
 use crate::error::{Error, ProduceError};
 use crate::exchange::Exchange;
-use crate::producer::{MAX_RECORD_BYTES, ProducerOptions, Room};
+use crate::in_flight::Room;
+use crate::producer::{MAX_RECORD_BYTES, ProducerOptions};
 
 /// A key, or none, and a value.
 pub(crate) type Pair = (Option<Vec<u8>>, Vec<u8>);

@@ -17,6 +17,7 @@ mod directory;
 mod error;
 mod exchange;
 mod follow;
+mod in_flight;
 mod lane;
 mod link;
 mod partitioner;
