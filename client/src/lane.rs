@@ -20,8 +20,12 @@ use crate::producer::{MAX_RECORD_BYTES, ProducerOptions};
 /// A key, or none, and a value.
 pub(crate) type Pair = (Option<Vec<u8>>, Vec<u8>);
 
-/// How often others have their turn before a batch goes.
-const TURNS_MAX: usize = 4;
+/// How often others have their turn before a batch goes, at most.
+const TURNS_MAX: usize = 8;
+
+/// How many turns in a row may bring nothing: in the first one runs who is ready, and in the second whom the network has made
+/// ready meanwhile.
+const QUIET_TURNS: usize = 2;
 
 /// The way to one partition: a queue, a connection, and one request on its way at a time.
 pub(crate) struct Lane {
@@ -216,11 +220,12 @@ impl Worker {
         let mut bytes = first.bytes;
         let alone = first.whole;
         let mut batch = vec![first];
-        let (mut turns, mut had) = (0, 0);
+        let (mut turns, mut quiet, mut had) = (0, 0, 1);
         while !alone && bytes < self.batch_size {
             let next = match self.held.pop_front().or_else(|| self.jobs.try_recv().ok()) {
                 Some(job) => job,
-                None if turns < TURNS_MAX && had < batch.len() => {
+                None if turns < TURNS_MAX && (had < batch.len() || quiet < QUIET_TURNS) => {
+                    quiet = if had < batch.len() { 1 } else { quiet + 1 };
                     (turns, had) = (turns + 1, batch.len());
                     tokio::task::yield_now().await;
                     continue;
