@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use fluvio_compression::Compression;
 use fluvio_protocol::link::ErrorCode;
 use fluvio_spu_schema::produce::{PartitionProduceResponse, ProduceResponse, TopicProduceResponse};
 use fluvio_spu_schema::server::smartmodule::SmartModuleInvocation;
@@ -13,6 +14,9 @@ use crate::config::Limits;
 use crate::frame::{BadRequest, Fields, Request, decode};
 use crate::partition::{Partition, Stored};
 use crate::partitions::Partitions;
+
+/// Bytes of plain records that are checked where they arrive. It takes a few µs.
+const CHECKED_AT_ONCE_BYTES_MAX: usize = 64 << 10;
 
 /// What a client wants to store.
 struct ProduceRequest {
@@ -109,25 +113,46 @@ async fn store(
     limits: &Limits,
 ) -> Result<Stored, ErrorCode> {
     let max = limits.decompressed_bytes_max;
-    let transform = (!invocations.is_empty()).then(|| (invocations.to_vec(), chains.clone()));
-    let target = partition.clone();
-    let batches = tokio::task::spawn_blocking(move || {
-        let batches = Batch::split_all(records).map_err(|error| ErrorCode::Other(error.to_string()))?;
-        for batch in &batches {
-            batch.validate(max).map_err(|error| ErrorCode::Other(error.to_string()))?;
-        }
-        match transform {
-            Some((invocations, chains)) => run_chain(&target, &chains, invocations, version, batches, max),
-            None => Ok(batches),
-        }
-    })
-    .await
-    .map_err(|error| ErrorCode::Other(error.to_string()))??;
+    let batches = if invocations.is_empty() && is_checked_soon(&records) {
+        check(records, max)?
+    } else {
+        let transform = (!invocations.is_empty()).then(|| (invocations.to_vec(), chains.clone()));
+        let target = partition.clone();
+        tokio::task::spawn_blocking(move || {
+            let batches = check(records, max)?;
+            match transform {
+                Some((invocations, chains)) => {
+                    run_chain(&target, &chains, invocations, version, batches, max)
+                }
+                None => Ok(batches),
+            }
+        })
+        .await
+        .map_err(|error| ErrorCode::Other(error.to_string()))??
+    };
     if batches.is_empty() {
         let end = partition.end();
         return Ok(Stored { base: end, next: end });
     }
     partition.produce(batches).await
+}
+
+/// Whether checking takes less time than the way to another thread and back: few bytes, and nothing to unpack.
+fn is_checked_soon(records: &Bytes) -> bool {
+    let is_small = records.len() <= CHECKED_AT_ONCE_BYTES_MAX;
+    is_small
+        && Batch::split_all(records.clone())
+            .is_ok_and(|batches| batches.iter().all(|batch| batch.compression() == Compression::None))
+}
+
+/// The batches in `records`, each of them whole.
+fn check(records: Bytes, decompressed_max: usize) -> Result<Vec<Batch>, ErrorCode> {
+    let bad = |error: crate::batch::BadBatch| ErrorCode::Other(error.to_string());
+    let batches = Batch::split_all(records).map_err(bad)?;
+    for batch in &batches {
+        batch.validate(decompressed_max).map_err(bad)?;
+    }
+    Ok(batches)
 }
 
 /// Runs the request's own chain, made for this request and gone after it.

@@ -1,6 +1,6 @@
 use std::io;
 use std::net::Shutdown;
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsFd, AsRawFd};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -29,10 +29,7 @@ impl TcpDomainConnector for PromptConnector {
         address: &str,
     ) -> Result<(BoxWriteConnection, BoxReadConnection, ConnectionFd), io::Error> {
         let stream = TcpStream::connect(address).await?;
-        let socket = SockRef::from(&stream);
-        socket.set_tcp_nodelay(true)?;
-        let keepalive = TcpKeepalive::new().with_time(KEEPALIVE_IDLE).with_interval(KEEPALIVE_INTERVAL);
-        socket.set_tcp_keepalive(&keepalive)?;
+        prepare(&stream)?;
         acknowledge_at_once(&stream);
         let id = stream.as_raw_fd();
         Ok((Box::new(Writer(stream.clone())), Box::new(Reader(stream)), id))
@@ -51,9 +48,17 @@ impl TcpDomainConnector for PromptConnector {
     }
 }
 
+/// What every connection to a server has.
+pub(crate) fn prepare(stream: &impl AsFd) -> io::Result<()> {
+    let socket = SockRef::from(stream);
+    socket.set_tcp_nodelay(true)?;
+    let keepalive = TcpKeepalive::new().with_time(KEEPALIVE_IDLE).with_interval(KEEPALIVE_INTERVAL);
+    socket.set_tcp_keepalive(&keepalive)
+}
+
 /// Linux forgets TCP_QUICKACK as it likes, so it is set again after each read. It is an optimisation: a kernel
 /// that refuses it still works.
-fn acknowledge_at_once(stream: &TcpStream) {
+pub(crate) fn acknowledge_at_once(stream: &impl AsFd) {
     #[cfg(target_os = "linux")]
     let _ = SockRef::from(stream).set_tcp_quickack(true);
     #[cfg(not(target_os = "linux"))]

@@ -5,6 +5,7 @@ use fluvio_sc_schema::topic::TopicSpec;
 use crate::admin::Admin;
 use crate::cluster::Cluster;
 use crate::error::Error;
+use crate::exchange::Exchange;
 use crate::link::Link;
 
 /// Where a topic's partitions are, at the moment of asking.
@@ -52,7 +53,17 @@ pub(crate) async fn look_up(cluster: &Cluster, topic: &str) -> Result<Entry, Err
     Ok(Entry { partitions, leaders })
 }
 
-/// A connection to the server that leads the partition now.
+/// A connection to the server that leads the partition now, for one request after the other.
+pub(crate) async fn leader_exchange(
+    cluster: &Cluster,
+    topic: &str,
+    partition: u32,
+) -> Result<Exchange, Error> {
+    let entry = look_up(cluster, topic).await?;
+    Exchange::open(cluster, entry.leader(topic, partition)?).await
+}
+
+/// A connection to the server that leads the partition now, for streams.
 pub(crate) async fn leader_link(cluster: &Cluster, topic: &str, partition: u32) -> Result<Link, Error> {
     let entry = look_up(cluster, topic).await?;
     Link::open(cluster, entry.leader(topic, partition)?).await

@@ -7,23 +7,25 @@ use fluvio_protocol::record::{Batch, RawRecords, Record as FluvioRecord, RecordD
 use fluvio_spu_schema::Isolation;
 use fluvio_spu_schema::produce::{DefaultPartitionRequest, DefaultProduceRequest, DefaultTopicRequest};
 use tokio::sync::{mpsc, oneshot, watch};
-use tokio::time::{Instant, MissedTickBehavior};
+use tokio::time::Instant;
 use tracing::{debug, info};
 
 use crate::cluster::Cluster;
-use crate::directory::leader_link;
+use crate::directory::leader_exchange;
 use crate::error::{Error, ProduceError};
-use crate::link::Link;
-use crate::producer::{MAX_RECORD_BYTES, ProducerOptions, Room};
+use crate::exchange::Exchange;
+use crate::in_flight::Room;
+use crate::producer::{MAX_RECORD_BYTES, ProducerOptions};
 
 /// A key, or none, and a value.
 pub(crate) type Pair = (Option<Vec<u8>>, Vec<u8>);
 
-/// How often an idle lane looks whether its connection still stands.
-const LIVENESS_INTERVAL: Duration = Duration::from_millis(250);
+/// How often others have their turn before a batch goes, at most.
+const TURNS_MAX: usize = 8;
 
-/// How often others have their turn before a batch goes.
-const TURNS_MAX: usize = 4;
+/// How many turns in a row may bring nothing: in the first one runs who is ready, and in the second whom the network has made
+/// ready meanwhile.
+const QUIET_TURNS: usize = 2;
 
 /// The way to one partition: a queue, a connection, and one request on its way at a time.
 pub(crate) struct Lane {
@@ -148,7 +150,7 @@ impl Worker {
     /// Connects to the partition's leader, trying until it works. What was not sent over the last connection, and what comes
     /// now, waits for the first attempt, so that a connection that is cut costs nobody an error; once that has failed,
     /// whatever is queued is refused at once. `None` when the producer was dropped.
-    async fn connect(&mut self, backoff: &mut Backoff) -> Option<Link> {
+    async fn connect(&mut self, backoff: &mut Backoff) -> Option<Exchange> {
         let (cluster, topic, partition) = (self.cluster.clone(), self.topic.clone(), self.partition);
         let mut has_failed = false;
         loop {
@@ -158,7 +160,7 @@ impl Worker {
                 if let Some(pause) = pause {
                     pause.await;
                 }
-                leader_link(&cluster, &topic, partition).await
+                leader_exchange(&cluster, &topic, partition).await
             };
             tokio::pin!(attempt);
             let error = loop {
@@ -183,31 +185,27 @@ impl Worker {
     }
 
     /// Sends batches until the connection breaks; answers why, or `None` when the producer was dropped.
-    async fn serve(&mut self, link: Link) -> Option<Arc<str>> {
-        let mut liveness = tokio::time::interval(LIVENESS_INTERVAL);
-        liveness.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    async fn serve(&mut self, mut link: Exchange) -> Option<Arc<str>> {
+        let closed = || Some(Arc::from("the connection was closed"));
         loop {
             let first = match self.held.pop_front() {
                 Some(held) => held,
+                // What comes when the connection is gone waits for the next one.
                 None => tokio::select! {
+                    biased;
+                    () = link.over() => return closed(),
                     job = self.jobs.recv() => job?,
-                    _ = liveness.tick() => {
-                        if link.is_broken() {
-                            return Some(Arc::from("the connection was closed"));
-                        }
-                        continue;
-                    }
                 },
             };
-            if link.is_broken() {
+            if link.is_over() {
                 self.held.push_front(first);
-                return Some(Arc::from("the connection was closed"));
+                return closed();
             }
             let batch = self.gather(first).await;
             if batch.is_empty() {
                 continue;
             }
-            if let Err(reason) = self.deliver(&link, batch).await {
+            if let Err(reason) = self.deliver(&mut link, batch).await {
                 return Some(reason);
             }
         }
@@ -222,11 +220,12 @@ impl Worker {
         let mut bytes = first.bytes;
         let alone = first.whole;
         let mut batch = vec![first];
-        let (mut turns, mut had) = (0, 0);
+        let (mut turns, mut quiet, mut had) = (0, 0, 1);
         while !alone && bytes < self.batch_size {
             let next = match self.held.pop_front().or_else(|| self.jobs.try_recv().ok()) {
                 Some(job) => job,
-                None if turns < TURNS_MAX && had < batch.len() => {
+                None if turns < TURNS_MAX && (had < batch.len() || quiet < QUIET_TURNS) => {
+                    quiet = if had < batch.len() { 1 } else { quiet + 1 };
                     (turns, had) = (turns + 1, batch.len());
                     tokio::task::yield_now().await;
                     continue;
@@ -250,7 +249,7 @@ impl Worker {
     }
 
     /// One request with one batch; answers everybody. An error means that the connection is of no more use.
-    async fn deliver(&self, link: &Link, jobs: Vec<Job>) -> Result<(), Arc<str>> {
+    async fn deliver(&self, link: &mut Exchange, jobs: Vec<Job>) -> Result<(), Arc<str>> {
         let (batch, answers) = pack(jobs);
         let outcome = match batch {
             Ok(batch) => self.request(link, batch).await,
@@ -275,7 +274,7 @@ impl Worker {
         }
     }
 
-    async fn request(&self, link: &Link, batch: Batch<RawRecords>) -> Outcome {
+    async fn request(&self, link: &mut Exchange, batch: Batch<RawRecords>) -> Outcome {
         let mut partition = DefaultPartitionRequest { partition_index: self.partition, ..Default::default() };
         partition.records.batches.push(batch);
         let topic = DefaultTopicRequest {

@@ -3,11 +3,12 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::sync::watch;
 
 use crate::cluster::Cluster;
 use crate::directory;
 use crate::error::{Error, ProduceError};
+use crate::in_flight::{Bound, InFlight};
 use crate::lane::{Backoff, Job, Lane, LaneState, Pair};
 use crate::partitioner::partition_of_key;
 
@@ -77,8 +78,7 @@ struct Shared {
     lanes: OnceLock<Vec<Lane>>,
     /// Why there are no lanes yet.
     search: watch::Receiver<Arc<str>>,
-    records: Arc<Semaphore>,
-    bytes: Arc<Semaphore>,
+    in_flight: Arc<InFlight>,
     next_keyless: AtomicU32,
     /// Ends the search for the topic when the last clone goes.
     _alive: watch::Sender<()>,
@@ -96,8 +96,7 @@ impl Producer {
             topic: Arc::from(topic),
             lanes: OnceLock::new(),
             search,
-            records: Arc::new(Semaphore::new(options.in_flight)),
-            bytes: Arc::new(Semaphore::new(IN_FLIGHT_BYTES)),
+            in_flight: InFlight::new(options.in_flight, IN_FLIGHT_BYTES),
             next_keyless: AtomicU32::new(0),
             options,
             _alive: alive,
@@ -244,12 +243,7 @@ impl Producer {
         }
         // A batch larger than the whole bound counts as the whole bound, or it could never be sent.
         let count = records.len().min(self.shared.options.in_flight);
-        let room = Room {
-            _records: self.reserve(&self.shared.records, count, || {
-                format!("{} records", self.shared.options.in_flight)
-            })?,
-            _bytes: self.reserve(&self.shared.bytes, bytes, || format!("{IN_FLIGHT_BYTES} bytes"))?,
-        };
+        let room = InFlight::enter(&self.shared.in_flight, count, bytes).map_err(|bound| self.full(bound))?;
         let (job, answer) = Job::new(records, bytes, whole, room);
         if lane.queue.try_send(job).is_err() {
             // The queue has a place for every record that is let in: only a lane that ended refuses.
@@ -263,17 +257,12 @@ impl Producer {
         }
     }
 
-    fn reserve(
-        &self,
-        semaphore: &Arc<Semaphore>,
-        count: usize,
-        limit: impl Fn() -> String,
-    ) -> Result<OwnedSemaphorePermit, ProduceError> {
-        let count = u32::try_from(count).unwrap_or(u32::MAX);
-        semaphore
-            .clone()
-            .try_acquire_many_owned(count)
-            .map_err(|_| ProduceError::Full { topic: self.shared.topic.to_string(), limit: limit() })
+    fn full(&self, bound: Bound) -> ProduceError {
+        let limit = match bound {
+            Bound::Records => format!("{} records", self.shared.options.in_flight),
+            Bound::Bytes => format!("{IN_FLIGHT_BYTES} bytes"),
+        };
+        ProduceError::Full { topic: self.shared.topic.to_string(), limit }
     }
 
     fn unavailable(&self, reason: &str) -> ProduceError {
@@ -303,12 +292,6 @@ fn set<T>(answers: &mut [Option<T>], place: usize, answer: T) {
     if let Some(slot) = answers.get_mut(place) {
         *slot = Some(answer);
     }
-}
-
-/// What a record takes of the producer's bounds, given back when it is answered.
-pub(crate) struct Room {
-    _records: OwnedSemaphorePermit,
-    _bytes: OwnedSemaphorePermit,
 }
 
 pub(crate) fn pair_bytes((key, value): &Pair) -> usize {

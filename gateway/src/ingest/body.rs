@@ -58,7 +58,8 @@ pub(super) async fn read(
             encoding => {
                 let _decoder =
                     decoders.acquire().await.map_err(|error| Problem::bad_request(error.to_string()))?;
-                inflated(encoding, body, taken).await
+                // Boxed: else every request would be as large as a decoder, which is some KB.
+                Box::pin(inflated(encoding, body, taken)).await
             }
         }
     };
