@@ -14,6 +14,8 @@ import httpx
 import pytest
 
 from pages import Gateway, Site
+from processes import FREE, Process
+from topology import Topology, started
 
 PATIENCE_MS = 30_000
 BYTES_MAX = 4_000
@@ -339,3 +341,47 @@ def test_reactions_that_wait_are_bounded(other_origin, ovation, gateway):
       return refused;
     }""")
     assert refused == ["That is too fast. Wait a moment."] * 6
+
+
+def test_a_page_outlives_its_gateway_and_misses_no_final(browser, tmp_path):
+    """The gateway is killed under it, twice, and comes back; without a reload the page has seen the last result of every window."""
+    topology = Topology(tmp_path)
+    engine = started(tmp_path)
+    first = Process("gateway", "--topology", topology.file, "--cluster", engine.control, "--http", FREE).wait_ready()
+    address = first.http.removeprefix("http://")
+    gateways = [first]
+    context = browser.new_context()
+    page = context.new_page()
+    page.set_default_timeout(60_000)
+
+    def tap(seconds):
+        until = time.monotonic() + seconds
+        sent = 0
+        while time.monotonic() < until:
+            sent += httpx.post(f"{engine.http}/v1/rooms/r/reactions", json={"emoji": "🔥"}, timeout=10).status_code == 200
+        return sent
+
+    try:
+        page.goto(f"{first.http}/")
+        enter_live(page, "r")
+        sent = tap(2)
+        for _ in range(2):
+            gateways[-1].kill()
+            # A window begins and ends while it is away.
+            sent += tap(5)
+            again = Process("gateway", "--topology", topology.file, "--cluster", engine.control, "--http", address)
+            gateways.append(again.wait_ready())
+            sent += tap(1)
+        finals = """[...new Map([...seen.snapshot.flatMap(({ windows }) => windows), ...seen.update]
+            .filter((window) => window.final).map((window) => [window.window.start, window.total])).values()]"""
+        until(page, f"{finals}.reduce((sum, total) => sum + total, 0) >= {sent}")
+        assert page.evaluate(f"{finals}.reduce((sum, total) => sum + total, 0)") == sent
+        assert page.evaluate("seen.snapshot.length") == 1, "it resumed each time"
+        numbers = page.evaluate("seen.update.map(({ seq }) => seq)")
+        assert numbers == sorted(set(numbers))
+        assert page.evaluate("seen.state.filter((state) => state === 'live').length") == 3
+    finally:
+        context.close()
+        for gateway in gateways:
+            gateway.end()
+        engine.end()

@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 pub use crate::access::fuzzing::{keys, token};
 pub use crate::feed::echo::echo;
-pub use crate::feed::fuzzing::message;
+pub use crate::feed::fuzzing::{choice, frames, message};
 pub use crate::hub::fuzzing::update;
 pub use crate::ingest::fuzzing::{batch, body, reaction};
 pub use crate::rooms::fuzzing::{rules, settings};

@@ -1,11 +1,15 @@
-//! What has to hold for a message of a feed client.
+//! What has to hold for what a feed client sends.
 
 use std::borrow::Cow;
 
+use axum::http::Request;
+
 use ovation_reaction::Draft;
 
+use super::choice::{Asked as Wishes, AskedRooms, Choice, ROOMS_PER_FEED_MAX, Rooms, query};
+use super::frames::{Frames, Said};
 use super::message::{Asked, Heard, REF_BYTES_MAX, first_token, hear};
-use crate::fuzzing::APP;
+use crate::fuzzing::{APP, RUNTIME, is_told};
 use crate::ingest;
 
 /// A message of a feed client.
@@ -43,4 +47,60 @@ pub fn message(bytes: &[u8]) -> bool {
             ingest::fuzzing::is_judged(draft, None)
         }
     }
+}
+
+/// What a feed client asks to see, as the query of its address.
+pub fn choice(bytes: &[u8]) -> bool {
+    let Ok(text) = std::str::from_utf8(bytes) else { return false };
+    let Ok(request) = Request::get(format!("/v1/feed?{text}")).body(()) else { return false };
+    let (mut parts, ()) = request.into_parts();
+    let rooms: Result<AskedRooms, _> = RUNTIME.block_on(query(&mut parts));
+    let wishes: Result<Wishes, _> = RUNTIME.block_on(query(&mut parts));
+    let choice = rooms.and_then(|rooms| wishes.and_then(|wishes| Choice::of_rooms(&rooms, wishes)));
+    match choice {
+        Ok(Choice { rooms: Rooms::Named(rooms), .. }) => {
+            assert!((1..=ROOMS_PER_FEED_MAX).contains(&rooms.len()));
+            assert!(rooms.iter().all(|room| ovation_reaction::room_is_valid(room)));
+            true
+        }
+        Ok(_) => true,
+        Err(problem) => {
+            is_told(&problem);
+            false
+        }
+    }
+}
+
+/// What the socket of a feed client brings. The first byte says how it is cut.
+pub fn frames(bytes: &[u8]) -> bool {
+    const BYTES_MAX: usize = 200;
+    let Some((cut, bytes)) = bytes.split_first() else { return false };
+    let is_packed = cut % 2 == 1;
+    let heard = |size: usize| {
+        let mut frames = Frames::new(BYTES_MAX, is_packed, Vec::new());
+        let mut said = Vec::new();
+        for piece in bytes.chunks(size.max(1)) {
+            frames.push(piece);
+            loop {
+                match frames.next() {
+                    Ok(Some(next)) => said.push(next),
+                    Ok(None) => break,
+                    Err(broken) => return (said, Some(broken)),
+                }
+            }
+        }
+        (said, None)
+    };
+    let (said, broken) = heard(usize::from(*cut));
+    assert_eq!((&said, broken), (&heard(bytes.len()).0, heard(bytes.len()).1), "however it is cut");
+    for said in &said {
+        let length = match said {
+            Said::Text(text) => text.len(),
+            Said::Binary(bytes) => bytes.len(),
+            Said::Ping(bytes) => bytes.len().saturating_add(75),
+            Said::Pong | Said::Close(_) => 0,
+        };
+        assert!(length <= BYTES_MAX);
+    }
+    !said.is_empty()
 }
