@@ -1,4 +1,7 @@
 //! From a record's acknowledgement to the clients of one large room.
+//!
+//! The raw writer is the floor here, too: its time begins when a message has been handed to it. The clients are one thread that reads one socket after
+//! the other, which is part of every figure: a message has been at the last client's socket for a while before it is read.
 
 use std::path::Path;
 use std::sync::Arc;

@@ -52,7 +52,7 @@ impl Plan {
         let (rounds, seconds, clients, rate) = match (measure, stalled) {
             (Measure::Cost | Measure::Idle(_), _) => (5, 4, 1_000, 30),
             (Measure::Latency, None) => (3, 8, 5_000, 10),
-            (Measure::Latency, Some(_)) => (2, 20, 5_000, 10),
+            (Measure::Latency, Some(_)) => (3, 20, 5_000, 10),
         };
         let plan = Self {
             measure,

@@ -107,10 +107,11 @@ impl Server {
         let mut acknowledged = Vec::with_capacity(updates);
         for number in 0..updates {
             clock.tick().await;
+            let message = messages.get(number);
             match &mut self.way {
                 Way::Gateway { source, .. } => source.publish().await,
-                Way::Raw => raw::publish(&mut self.process, &messages[number]).await,
-                Way::Nchan(publisher) => publisher.publish(&messages[number]).await,
+                Way::Raw => raw::publish(&mut self.process, message.unwrap()).await,
+                Way::Nchan(publisher) => publisher.publish(message.unwrap()).await,
             }
             acknowledged.push(now());
         }
