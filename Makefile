@@ -14,7 +14,7 @@ SUDO := $(shell test "$$(id -u)" = 0 || echo sudo)
 apt = { $(SUDO) apt-get update -qq && $(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $(1); }
 PYTEST := $(VENV)/bin/python -m pytest -q -p no:cacheprovider
 
-.PHONY: help run test unit topology e2e lint chaos latency recovery fmt binaries wasm-target clean
+.PHONY: help run test unit topology e2e lint chaos autobahn latency recovery fmt binaries wasm-target clean
 
 help: ## Show this list
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -43,6 +43,10 @@ lint: wasm-target $(TOOLS)/bin/cargo-deny ## Check format, clippy, docs, the hou
 
 chaos: binaries $(VENV)/ready ## Break everything under load for minutes, then check every number (ARGS="--seed 7")
 	$(VENV)/bin/python -m chaos $(ARGS)
+
+autobahn: ## Check the WebSocket against RFC 6455 by Autobahn's test suite; skipped where there is no Python 2.7
+	cargo build -p ovation-gateway --example echo --locked
+	python3 e2e/autobahn.py $(ARGS)
 
 recovery: $(VENV)/ready ## Measure how soon an engine is live again that has a million reactions to catch up with (release build)
 	$(VENV)/bin/python bench/restart_cost.py $(ARGS)

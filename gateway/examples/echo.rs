@@ -1,24 +1,32 @@
-//! The echo that `e2e/autobahn.py` tests: `cargo run --example echo -p ovation-gateway`. It says its address, and ends when its input does.
+//! A WebSocket server that answers each message with the same one, for a protocol conformance test (`e2e/autobahn.py`).
+//!
+//! The feed itself never answers a message with the same one, so it cannot be tested so. This takes the feed's own handshake, frames and sockets,
+//! with room for the test's largest messages, and echoes.
+//!
+//! It says where it listens, and ends when its input does.
 
-#![expect(clippy::print_stdout, reason = "who starts it reads where it listens")]
+#![forbid(unsafe_code)]
+#![expect(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "a test's own server may stop at the first surprise"
+)]
 
-use tokio::io::AsyncReadExt as _;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-/// Autobahn's largest message is 16 MiB.
-const MESSAGE_BYTES_MAX: usize = 64 << 20;
+/// The test's largest message has 16 MiB.
+const MESSAGE_BYTES_MAX: usize = 16 * 1024 * 1024;
 
 #[tokio::main]
-async fn main() -> std::io::Result<()> {
-    let listener = TcpListener::bind("127.0.0.1:0").await?;
-    println!("ws://{}/", listener.local_addr()?);
-    let shutdown = CancellationToken::new();
-    let ended = shutdown.clone();
-    tokio::spawn(async move {
-        let _ = tokio::io::stdin().read_to_end(&mut Vec::new()).await;
-        ended.cancel();
+async fn main() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    println!("listens on {}", listener.local_addr().unwrap());
+    let parent = CancellationToken::new();
+    let gone = parent.clone();
+    std::thread::spawn(move || {
+        let _ = std::io::copy(&mut std::io::stdin().lock(), &mut std::io::sink());
+        gone.cancel();
     });
-    ovation_gateway::fuzzing::echo(listener, MESSAGE_BYTES_MAX, shutdown).await;
-    Ok(())
+    ovation_gateway::fuzzing::echo(listener, MESSAGE_BYTES_MAX, parent).await;
 }
