@@ -179,23 +179,24 @@ async fn socket(
         let cut = app.cut.clone();
         let frames = Frames::new(bytes_max, taste.form.packed, read);
         let mut socket = Socket { line: Arc::new(Line::new(wire)), frames, form: taste.form };
+        // Boxed, each part that is soon over, so that a client does not hold the space while it waits.
         let visit = async move {
             let rooms = choice.rooms.clone();
             let allow = |grant| Scope::new(rooms, grant);
-            match entrance::admit(&app, &mut socket, shown, allow).await {
+            let end = match Box::pin(entrance::admit(&app, &mut socket, shown, allow)).await {
                 Ok(scope) => {
                     let pass = Pass::new(Arc::clone(&scope.grant), address);
-                    let arrival = Arrival { socket, pass, scope, choice, taste, place, task };
-                    let client = Client::new(app, arrival).await;
-                    client.run().await;
+                    let arrival = Arrival { line: Arc::clone(&socket.line), pass, scope, choice, taste };
+                    let mut client = Box::pin(Client::new(Arc::clone(&app), arrival)).await;
+                    client.run(&mut socket).await
                 }
-                Err(end) => {
-                    app.feed_metrics.ended(end);
-                    socket.close(end, app.config.write_timeout).await;
-                }
-            }
+                Err(end) => end,
+            };
+            app.feed_metrics.ended(end);
+            Box::pin(socket.close(end, app.config.write_timeout)).await;
+            drop((place, task));
         };
-        cut.run_until_cancelled(visit).await;
+        cut.run_until_cancelled(Box::pin(visit)).await;
     }))
 }
 

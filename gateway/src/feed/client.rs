@@ -10,9 +10,8 @@ use futures_util::StreamExt as _;
 use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;
 use ovation_reaction::Draft;
-use tokio::sync::{OwnedSemaphorePermit, watch};
+use tokio::sync::watch;
 use tokio::time::{Instant, MissedTickBehavior};
-use tokio_util::task::task_tracker::TaskTrackerToken;
 
 use super::choice::{Choice, Rooms, Scope};
 use super::crowd::Member;
@@ -55,15 +54,22 @@ impl Socket {
                 Some(said) => return Ok(said),
                 None => {}
             }
-            let socket = self.line.socket();
-            socket.readable().await.map_err(|_| End::Gone)?;
-            let mut bytes = [0; READ_BYTES];
-            match socket.try_read(&mut bytes) {
-                Ok(0) => return Err(End::Gone),
-                Ok(count) => self.frames.push(&bytes[..count]),
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                Err(_) => return Err(End::Gone),
+            self.line.socket().readable().await.map_err(|_| End::Gone)?;
+            self.read()?;
+        }
+    }
+
+    /// Reads what is there. Not a part of the task, which would hold the space.
+    fn read(&mut self) -> Result<(), End> {
+        let mut bytes = [0; READ_BYTES];
+        match self.line.socket().try_read(&mut bytes) {
+            Ok(0) => Err(End::Gone),
+            Ok(count) => {
+                self.frames.push(&bytes[..count]);
+                Ok(())
             }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(()),
+            Err(_) => Err(End::Gone),
         }
     }
 
@@ -114,9 +120,8 @@ impl Socket {
 /// One client of the feed.
 pub(super) struct Client {
     app: Arc<App>,
-    /// Before the line, which holds its seat in the room.
+    /// Its place in the crowd, which goes before its seat in the room: that one is the line's.
     member: Option<Member>,
-    socket: Option<Socket>,
     pass: Pass,
     rooms: Rooms,
     every: Option<Duration>,
@@ -126,35 +131,30 @@ pub(super) struct Client {
     answers: FuturesUnordered<BoxFuture<'static, String>>,
     /// When it was last heard of.
     heard: Instant,
-    _place: OwnedSemaphorePermit,
-    _task: TaskTrackerToken,
 }
 
 /// What a client brings.
 pub(super) struct Arrival {
-    pub(super) socket: Socket,
+    pub(super) line: Arc<Line>,
     pub(super) pass: Pass,
     pub(super) scope: Scope,
     pub(super) choice: Choice,
     pub(super) taste: Taste,
-    pub(super) place: OwnedSemaphorePermit,
-    pub(super) task: TaskTrackerToken,
 }
 
 impl Client {
     pub(super) async fn new(app: Arc<App>, arrival: Arrival) -> Self {
-        let Arrival { socket, pass, scope, mut choice, taste, place, task } = arrival;
+        let Arrival { line, pass, scope, mut choice, taste } = arrival;
         let (rooms, after) = (scope.rooms.clone(), choice.take_after(None));
         let (reading, changed) = Reading::begin(&app, scope, taste, choice.every.is_none(), after).await;
         let member = match (&rooms, choice.every) {
-            (Rooms::One(room), None) => Some(app.crowds.join(room, taste, &socket.line, &changed)),
+            (Rooms::One(room), None) => Some(app.crowds.join(room, taste, &line, &changed)),
             _ => None,
         };
-        socket.line.read_by(reading);
+        line.read_by(reading);
         Self {
             app,
             member,
-            socket: Some(socket),
             pass,
             rooms,
             every: choice.every,
@@ -162,18 +162,14 @@ impl Client {
             changed,
             answers: FuturesUnordered::new(),
             heard: Instant::now(),
-            _place: place,
-            _task: task,
         }
     }
 
-    pub(super) async fn run(mut self) {
-        let Some(mut socket) = self.socket.take() else { return };
-        let Err(end) = self.converse(&mut socket).await;
-        // Nothing more is handed to it, and it counts as watching no more.
+    /// Serves the client, and says why that ended. Then nothing more is handed to it, and it counts as watching until it is closed.
+    pub(super) async fn run(&mut self, socket: &mut Socket) -> End {
+        let Err(end) = self.converse(socket).await;
         self.member = None;
-        self.app.feed_metrics.ended(end);
-        socket.close(end, self.app.config.write_timeout).await;
+        end
     }
 
     async fn converse(&mut self, socket: &mut Socket) -> Result<Infallible, End> {
@@ -194,7 +190,7 @@ impl Client {
             let due = line.due(app.config.write_timeout);
             let may_hear = self.answers.len() < app.config.client_in_flight_max && !line.is_full();
             tokio::select! {
-                () = app.shutdown.cancelled() => return Err(self.drain(socket).await),
+                () = app.shutdown.cancelled() => return Err(Box::pin(self.drain(socket)).await),
                 () = self.pass.over() => return Err(End::Expired),
                 () = line.called() => pump(&line, may_read, is_pushed)?,
                 _ = line.socket().writable(), if due.is_some() => pump(&line, may_read, is_pushed)?,

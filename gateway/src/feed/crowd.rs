@@ -8,21 +8,27 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::line::{Handed, Line};
 use super::metrics::FeedMetrics;
-use crate::hub::{Hub, Mark, Taste};
+use crate::hub::{Hub, Mark, Taste, Update};
 
-/// Sockets written to before others have their turn: about a fifth of a millisecond.
-const TURN_WRITES: usize = 32;
+/// Sockets that are written to on the runtime's own threads. For more it takes a thread that does nothing else: the runtime's
+/// have others to serve, and going back to them between the writes costs more than they win.
+const INLINE_WRITES: usize = 32;
+
+/// Sockets written to before those who come and go have their turn.
+const TURN_WRITES: usize = 64;
 
 /// The crowds of all rooms that are watched.
 pub(crate) struct Crowds {
     hub: Arc<Hub>,
     rooms: Mutex<HashMap<Box<str>, Crowd>>,
     shards: usize,
+    /// Threads that write at a time.
+    writers: Arc<Semaphore>,
     metrics: Arc<FeedMetrics>,
 }
 
@@ -58,9 +64,10 @@ pub(super) struct Member {
 
 impl Crowds {
     pub(crate) fn new(hub: Arc<Hub>, metrics: Arc<FeedMetrics>) -> Arc<Self> {
-        // One for each core: more would only take turns.
-        let shards = std::thread::available_parallelism().map_or(1, usize::from);
-        Arc::new(Self { hub, rooms: Mutex::default(), shards, metrics })
+        // The other half is for reactions, and for the system's part of each write.
+        let shards = std::thread::available_parallelism().map_or(1, |cores| cores.get().div_ceil(2));
+        let writers = Arc::new(Semaphore::new(shards));
+        Arc::new(Self { hub, rooms: Mutex::default(), shards, writers, metrics })
     }
 
     fn rooms(&self) -> MutexGuard<'_, HashMap<Box<str>, Crowd>> {
@@ -94,6 +101,7 @@ impl Crowds {
                 hub: Arc::clone(&self.hub),
                 room: room.into(),
                 mark: self.hub.mark(room),
+                writers: Arc::clone(&self.writers),
                 metrics: Arc::clone(&self.metrics),
             };
             let (changed, end) = (changed.clone(), end.clone());
@@ -143,9 +151,31 @@ impl Shard {
         groups[group].free.push(place);
     }
 
-    /// Taste of a group; none if there are no more groups.
-    fn taste(&self, group: usize) -> Option<Taste> {
-        self.groups().get(group).map(|group| group.taste)
+    /// The groups' tastes.
+    fn tastes(&self) -> Vec<Taste> {
+        self.groups().iter().map(|group| group.taste).collect()
+    }
+
+    /// How many places there are, in all groups.
+    fn places(&self) -> usize {
+        self.groups().iter().map(|group| group.lines.len()).sum()
+    }
+
+    /// Hands updates to all clients, to each in its form; how many went out.
+    fn hand_all(&self, updates: &[Arc<Update>], from: Mark, to: Mark) -> usize {
+        let mut pushed = 0;
+        // A group that comes meanwhile has clients that look for themselves what there is.
+        for (group, taste) in self.tastes().into_iter().enumerate() {
+            let wanted = updates.iter().filter(|update| taste.takes(update));
+            let frames: Vec<Bytes> = wanted.map(|update| update.bytes(taste.form)).collect();
+            let handed = Handed { frames: &frames, from, to };
+            let mut place = 0;
+            while let Some(took) = self.hand(group, place, &handed) {
+                pushed += took * frames.len();
+                place += TURN_WRITES;
+            }
+        }
+        pushed
     }
 
     /// Hands updates to some clients of a group, and says how many took them; none if there are no more.
@@ -164,6 +194,7 @@ struct Passes {
     room: Box<str>,
     /// Up to here everything has been handed over.
     mark: Mark,
+    writers: Arc<Semaphore>,
     metrics: Arc<FeedMetrics>,
 }
 
@@ -184,25 +215,20 @@ impl Passes {
             // Everybody has to look for himself what he missed.
             None => (Vec::new(), self.hub.mark(&self.room)),
         };
-        let is_known = !updates.is_empty();
         if to == from {
             return;
         }
         self.mark = to;
-        let mut group = 0;
-        while let Some(taste) = self.shard.taste(group) {
-            let wanted = updates.iter().filter(|update| taste.takes(update));
-            let frames: Vec<Bytes> = wanted.map(|update| update.bytes(taste.form)).collect();
-            // A mark that no client has sends it to look.
-            let from = if is_known { from } else { Mark { tick: u64::MAX, number: u64::MAX } };
-            let handed = Handed { frames: &frames, from, to };
-            let mut place = 0;
-            while let Some(took) = self.shard.hand(group, place, &handed) {
-                self.metrics.pushed(took * frames.len());
-                place += TURN_WRITES;
-                tokio::task::yield_now().await;
-            }
-            group += 1;
-        }
+        // A mark that no client has sends it to look.
+        let from = if updates.is_empty() { Mark { tick: u64::MAX, number: u64::MAX } } else { from };
+        let shard = Arc::clone(&self.shard);
+        let pushed = if shard.places() <= INLINE_WRITES {
+            shard.hand_all(&updates, from, to)
+        } else {
+            // The semaphore is never closed, and a task without panics and without an end of the runtime gives its result.
+            let _place = self.writers.acquire().await;
+            tokio::task::spawn_blocking(move || shard.hand_all(&updates, from, to)).await.unwrap_or_default()
+        };
+        self.metrics.pushed(pushed);
     }
 }

@@ -61,7 +61,8 @@ impl Handshake {
             match self.upgrade.await {
                 Ok(upgraded) => {
                     if let Some(opened) = opened(upgraded) {
-                        serve(opened).await;
+                        // A task of its own: this one holds what it began with to its end.
+                        tokio::spawn(serve(opened));
                     }
                 }
                 Err(error) => tracing::debug!(%error, "failed to upgrade to a WebSocket"),

@@ -7,6 +7,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::{Buf as _, Bytes};
+use socket2::SockRef;
 use tokio::io::Interest;
 use tokio::net::TcpStream;
 use tokio::sync::Notify;
@@ -37,15 +38,25 @@ pub(super) struct Line {
 }
 
 struct Out {
-    /// What goes next. Of the first some bytes may be gone already.
-    waiting: VecDeque<Bytes>,
-    reading: Option<Reading>,
-    /// Whether it has everything, and the crowd hands over what comes next.
-    is_pushed: bool,
-    /// Since when something waits for the client, and how much it has taken since then.
-    blocked: Option<(Instant, u64)>,
+    /// Where it is, while it has everything and the crowd hands over what comes next. Then nothing waits. What the crowd looks
+    /// at stands together, as it is the first to look after a while.
+    pushed_to: Option<Mark>,
     /// Nothing goes any more.
     is_over: bool,
+    /// What goes next. Of the first some bytes may be gone already.
+    waiting: VecDeque<Bytes>,
+    /// Since when something waits for the client, and how much it has taken since then.
+    blocked: Option<(Instant, u64)>,
+    reading: Option<Reading>,
+}
+
+impl Out {
+    /// The client's own task goes on from where the crowd has led it.
+    fn take_over(&mut self) {
+        if let (Some(mark), Some(reading)) = (self.pushed_to.take(), &mut self.reading) {
+            reading.advance(mark);
+        }
+    }
 }
 
 /// What came of writing all that waits.
@@ -70,7 +81,7 @@ pub(super) struct Handed<'a> {
 impl Line {
     pub(super) fn new(wire: Wire) -> Self {
         let out =
-            Out { waiting: VecDeque::new(), reading: None, is_pushed: false, blocked: None, is_over: false };
+            Out { pushed_to: None, is_over: false, waiting: VecDeque::new(), blocked: None, reading: None };
         Self { wire, out: Mutex::new(out), bell: Notify::new() }
     }
 
@@ -114,7 +125,7 @@ impl Line {
         out.waiting.push_back(frame);
         let sent = self.flush(&mut out);
         if sent == Sent::Blocked {
-            out.is_pushed = false;
+            out.take_over();
         }
         sent
     }
@@ -128,17 +139,14 @@ impl Line {
     /// to it.
     pub(super) fn push(&self, handed: &Handed<'_>) -> bool {
         let mut out = self.out();
-        if !out.is_pushed {
-            return false;
-        }
-        let Some(mark) = out.reading.as_ref().map(Reading::mark) else { return false };
+        let Some(mark) = out.pushed_to else { return false };
         if mark.tick >= handed.to.tick {
             return false;
         }
-        if mark == handed.from && out.waiting.is_empty() && self.hand(&mut out, handed) {
+        if mark == handed.from && self.hand(&mut out, handed) {
             return !handed.frames.is_empty();
         }
-        out.is_pushed = false;
+        out.take_over();
         self.bell.notify_one();
         false
     }
@@ -148,7 +156,12 @@ impl Line {
     fn hand(&self, out: &mut Out, handed: &Handed<'_>) -> bool {
         let written = match handed.frames {
             [] => Ok(0),
-            [frame] => self.socket().try_write(frame),
+            // Straight to the system: what the runtime knows of the socket would be one more thing to fetch.
+            [frame] => match SockRef::from(self.socket()).send(frame) {
+                // It has to know that the socket is full.
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.socket().try_write(frame),
+                sent => sent,
+            },
             frames => {
                 let slices = slices(frames.iter());
                 self.socket().try_write_vectored(&slices)
@@ -164,9 +177,7 @@ impl Line {
                 return false;
             }
         };
-        if let Some(reading) = &mut out.reading {
-            reading.advance(handed.to);
-        }
+        out.pushed_to = Some(handed.to);
         for frame in handed.frames {
             if written >= frame.len() {
                 written -= frame.len();
@@ -176,7 +187,7 @@ impl Line {
             written = 0;
         }
         if !out.waiting.is_empty() {
-            out.is_pushed = false;
+            out.take_over();
             out.blocked.get_or_insert((Instant::now(), 0));
             self.bell.notify_one();
         }
@@ -187,6 +198,7 @@ impl Line {
     /// on once the client has everything.
     pub(super) fn pump(&self, may_read: bool, is_pushed: bool) -> Sent {
         let mut out = self.out();
+        out.take_over();
         let mut is_slow = out.blocked.is_some();
         loop {
             match self.flush(&mut out) {
@@ -198,7 +210,7 @@ impl Line {
             reading.next(is_slow, &mut out.waiting);
             if out.waiting.is_empty() {
                 // An update that comes from here on finds the line open, as it is still locked.
-                out.is_pushed = is_pushed;
+                out.pushed_to = is_pushed.then(|| reading.mark());
                 return Sent::All;
             }
             is_slow = false;
@@ -257,7 +269,7 @@ impl Line {
     pub(super) fn close(&self, frame: Bytes) -> Sent {
         let mut out = self.out();
         out.reading = None;
-        out.is_pushed = false;
+        out.pushed_to = None;
         // The first may have begun.
         if out.blocked.is_some() {
             out.waiting.truncate(1);
