@@ -32,8 +32,6 @@ SUITE = "autobahntestsuite==25.10.1"
 VIRTUALENV = "virtualenv<20.22"
 RUN_SECONDS_MAX = 1800
 STOP_SECONDS = 10
-# permessage-deflate, which the gateway does not offer: the suite would call all of it UNIMPLEMENTED.
-COMPRESSION = ["12.*", "13.*"]
 # Those that are about echoes alone, and would be waited for in vain.
 ECHO_ONLY = ["9.*"]
 # With this code the suite gives up a case for want of an echo.
@@ -166,7 +164,6 @@ def main():
     where.add_argument("--url")
     parser.add_argument("--cases", nargs="+", default=["*"])
     parser.add_argument("--closing", action="store_true")
-    parser.add_argument("--compression", action="store_true", help="the cases of permessage-deflate, too")
     parser.add_argument("--report", type=pathlib.Path, help="folder for the suite's own report, in HTML")
     parser.add_argument("--strict", action="store_true")
     arguments = parser.parse_args()
@@ -175,9 +172,7 @@ def main():
     except Skipped as reason:
         print(f"skipped: {reason}")
         return 0
-    without = [] if arguments.compression else list(COMPRESSION)
-    if arguments.closing:
-        without += ECHO_ONLY
+    without = ECHO_ONLY if arguments.closing else []
     with tempfile.TemporaryDirectory() as temporary:
         folder = (arguments.report or pathlib.Path(temporary)).resolve()
         folder.mkdir(parents=True, exist_ok=True)

@@ -367,10 +367,12 @@ def test_a_page_outlives_its_gateway_and_misses_no_final(browser, tmp_path):
         sent = tap(2)
         for _ in range(2):
             gateways[-1].kill()
+            until(page, "ovation.state !== 'live'")
             # A window begins and ends while it is away.
             sent += tap(5)
             again = Process("gateway", "--topology", topology.file, "--cluster", engine.control, "--http", address)
             gateways.append(again.wait_ready())
+            until(page, "ovation.state === 'live'")
             sent += tap(1)
         finals = """[...new Map([...seen.snapshot.flatMap(({ windows }) => windows), ...seen.update]
             .filter((window) => window.final).map((window) => [window.window.start, window.total])).values()]"""

@@ -50,7 +50,7 @@ def assert_no_failures(process, folder, *args):
     code, text = schemathesis(process, folder, *args)
     print(text[text.find("SUMMARY") :])
     assert code == 0, text
-    assert "Tested: 8" in text, text
+    assert "Tested: 9" in text, text
     assert process.running() and "panicked" not in process.text, process.text
     return text
 
