@@ -4,6 +4,8 @@ mod fields;
 mod frame;
 mod pack;
 
+use std::borrow::Cow;
+
 use bytes::Bytes;
 
 pub(crate) use self::fields::{Fields, UnknownField};
@@ -65,6 +67,12 @@ impl Form {
                 Codec::MessagePack => self.frame(false, &message_pack(message)),
             },
             Carrier::Event => {
+                // A record that somebody wrote over several lines: an event's data ends with the line, and between the parts of
+                // JSON a space is the same.
+                let message = &*match message.contains(['\n', '\r']) {
+                    true => Cow::Owned(message.replace(['\n', '\r'], " ")),
+                    false => Cow::Borrowed(message),
+                };
                 let event = match cursor {
                     Some(cursor) => format!("id: {cursor}\ndata: {message}\n\n"),
                     None => format!("data: {message}\n\n"),
@@ -146,6 +154,7 @@ mod tests {
         let plain = form(Codec::Json, Carrier::Event, false);
         assert_eq!(plain.write(MESSAGE, Some("e30")), format!("id: e30\ndata: {MESSAGE}\n\n"));
         assert_eq!(plain.write(MESSAGE, None), format!("data: {MESSAGE}\n\n"));
+        assert_eq!(plain.write("{\r\n\"a\":\n1}", None), "data: {  \"a\": 1}\n\n");
         let packed = form(Codec::Json, Carrier::Event, true);
         let mut body = GZIP_BEGIN.to_vec();
         for cursor in [Some("e30"), None] {

@@ -195,7 +195,7 @@ impl Hub {
         let Some(room) = state.rooms.get_mut(&update.room) else { return };
         room.touched = now;
         (update.tick, update.number) = (now, room.number() + 1);
-        update.read = Arc::clone(&state.applied);
+        update.set_read(Arc::clone(&state.applied));
         let update = Arc::new(update);
         room.apply(Arc::clone(&update), self.bounds);
         if state.log.len() >= LOG_UPDATES_MAX
@@ -203,6 +203,7 @@ impl Hub {
         {
             state.log_horizon.advance(oldest.partition, oldest.place);
             state.log_horizon_tick = oldest.tick;
+            oldest.forget_read();
         }
         state.log.push_back(update);
         state.changed.send_replace(now);

@@ -195,6 +195,11 @@ async fn a_client_resumes_from_the_topic_what_no_gateway_knows_any_more() {
     assert!(one.iter().all(|message| message["type"] != "snapshot"));
     let expected: Vec<u64> = (0..300).flat_map(|window| [3 + window * 3, 4 + window * 3]).collect();
     assert_eq!(finals(&many), expected);
+    // Interrupted in the middle of that.
+    let cursor = many[99]["cursor"].as_str().unwrap().to_owned();
+    let path = format!("/v1/feed?rooms=b,a&after={cursor}");
+    let rest = beside(move || Client::connect(address, &path).until(901)).await;
+    assert_eq!(finals(&rest), expected[finals(&many[..100]).len()..]);
     second.end().await;
     stage.broker.shutdown().await;
 }

@@ -48,8 +48,12 @@ async fn read_all(app: &App, scope: &Scope, cursor: &Cursor) -> Option<Replayed>
         if from >= goal {
             continue;
         }
-        let updates = read_partition(app, scope, partition, from, goal).await?;
-        replayed.updates.extend(updates);
+        for update in read_partition(app, scope, partition, from, goal).await? {
+            // Whoever is interrupted here goes on here.
+            replayed.reached.advance(partition, update.place);
+            update.set_read(Arc::new(replayed.reached.clone()));
+            replayed.updates.push(update);
+        }
         replayed.reached.advance(partition, goal);
     }
     (replayed.updates.len() <= REPLAY_UPDATES_MAX).then_some(replayed)

@@ -38,14 +38,19 @@ pub fn update(bytes: &[u8]) -> bool {
         reach: Reach::Partition,
         codec: Codec::Json,
         fields: Fields::ALL,
-        carrier: Carrier::Event,
+        carrier: Carrier::WebSocket,
         packed: false,
     };
-    let event = update.bytes(form);
-    let event = std::str::from_utf8(&event).unwrap_or_default();
-    let sent = event.lines().find_map(|line| line.strip_prefix("data: ")).unwrap_or_default();
+    let frame = update.bytes(form);
+    // Behind the head, which is longer for a longer message.
+    let head = match frame[1] {
+        0..126 => 2,
+        126 => 4,
+        _ => 10,
+    };
+    let sent = std::str::from_utf8(&frame[head..]).unwrap_or_default();
     let message: Message<'_> =
-        serde_json::from_str(sent).unwrap_or_else(|error| panic!("no message: {error}: {event}"));
+        serde_json::from_str(sent).unwrap_or_else(|error| panic!("no message: {error}: {sent}"));
     assert_eq!(message.r#type, "update");
     assert_eq!(message.update.get(), text, "the record goes out as it came in");
     assert_eq!(update.record(), text);

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 use std::ops::Range;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 use serde::Deserialize;
@@ -70,10 +70,17 @@ pub(crate) struct Update {
     record: Box<str>,
     /// Where in `record` its `room_totals` stand.
     totals: Range<usize>,
-    /// What the hub had read of every partition with it.
-    pub(super) read: Arc<Cursor>,
+    made: Mutex<Made>,
+}
+
+/// What is kept of an update beside itself, for a while.
+#[derive(Debug, Default)]
+struct Made {
+    /// What has been read of every partition with it. Its size is that of the topic, so it is kept only for those who follow many
+    /// rooms.
+    read: Option<Arc<Cursor>>,
     /// The bytes in each form that some client takes.
-    forms: Mutex<Vec<(Form, Bytes)>>,
+    forms: Vec<(Form, Bytes)>,
 }
 
 impl Update {
@@ -102,8 +109,7 @@ impl Update {
             totals: totals_start..totals_start + totals.len(),
             room: aggregate.room.into(),
             record: text.into(),
-            read: Arc::default(),
-            forms: Mutex::default(),
+            made: Mutex::default(),
         })
     }
 
@@ -134,25 +140,40 @@ impl Update {
 
     /// The message in this form, made once for all who take it so.
     pub(crate) fn bytes(&self, form: Form) -> Bytes {
-        // A form is added by one assignment, so a panic elsewhere leaves the list whole.
-        let mut forms = self.forms.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((_, bytes)) = forms.iter().find(|(known, _)| *known == form) {
+        let mut made = self.made();
+        if let Some((_, bytes)) = made.forms.iter().find(|(known, _)| *known == form) {
             return bytes.clone();
         }
-        let cursor = match form.reach {
-            Reach::Partition => Cursor::at(self.partition, self.place).encode(),
-            Reach::Topic => self.read.encode(),
+        let cursor = match (form.reach, &made.read) {
+            (Reach::Topic, Some(read)) => read.encode(),
+            // Who comes back with it has read less of the others than he has: what he has he gets again.
+            (Reach::Partition | Reach::Topic, _) => Cursor::at(self.partition, self.place).encode(),
         };
         let record = form.fields.of(&self.record);
         let message = format!(r#"{{"type":"update","cursor":"{cursor}","update":{record}}}"#);
         let bytes = form.write(&message, Some(&cursor));
-        forms.push((form, bytes.clone()));
+        made.forms.push((form, bytes.clone()));
         bytes
+    }
+
+    fn made(&self) -> MutexGuard<'_, Made> {
+        // It is changed by one assignment at a time, so a panic elsewhere leaves it whole.
+        self.made.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Says what has been read of every partition with it.
+    pub(crate) fn set_read(&self, read: Arc<Cursor>) {
+        self.made().read = Some(read);
+    }
+
+    /// Nobody who follows many rooms gets it any more.
+    pub(super) fn forget_read(&self) {
+        self.made().read = None;
     }
 
     /// Gives up the bytes: who still needs some makes them again.
     pub(super) fn forget_bytes(&self) {
-        *self.forms.lock().unwrap_or_else(PoisonError::into_inner) = Vec::new();
+        self.made().forms = Vec::new();
     }
 }
 
