@@ -387,7 +387,7 @@ impl Hub {
     /// Names of rooms with reactions, last active first.
     pub(crate) fn active(&self, covers: impl Fn(&str) -> bool) -> Vec<Box<str>> {
         let state = self.lock();
-        active(&state).into_iter().map(|(name, _)| name).filter(|name| covers(name)).cloned().collect()
+        active(&state).into_iter().map(|(name, _)| name).filter(|name| covers(name)).map(Box::from).collect()
     }
 
     /// Rooms with reactions, of those that are `covered`, last active first, as a JSON array.
@@ -415,8 +415,9 @@ fn is_ahead(cursor: &Cursor, applied: &Cursor) -> bool {
     cursor.places().any(|(at, place)| Some(place) > applied.place(at))
 }
 
-fn active(state: &State) -> Vec<(&Box<str>, &Room)> {
-    let mut rooms: Vec<_> = state.rooms.iter().filter(|(_, room)| room.last().is_some()).collect();
+fn active(state: &State) -> Vec<(&str, &Room)> {
+    let rooms = state.rooms.iter().filter(|(_, room)| room.last().is_some());
+    let mut rooms: Vec<_> = rooms.map(|(name, room)| (&**name, room)).collect();
     rooms.sort_unstable_by_key(|(_, room)| std::cmp::Reverse(room.touched));
     rooms
 }
