@@ -252,7 +252,8 @@ async fn a_slow_client_misses_what_is_superseded_and_no_final_and_nobody_else_an
     let address = gateway.address;
     let (mut slow, mut quick) = beside(move || {
         let [mut slow, mut quick] = [0, 1].map(|_| Client::connect(address, "/v1/rooms/a/feed"));
-        (slow.next(), quick.next());
+        slow.next();
+        quick.next();
         (slow, quick)
     })
     .await;
