@@ -5,8 +5,6 @@
 #[allow(dead_code, reason = "each test file needs a part of it")]
 mod support;
 
-use std::time::Duration;
-
 use ovation_broker::{FAIL_WRITE_KEY, Quirks};
 use ovation_client::{ProduceError, Producer, ProducerOptions};
 use ovation_topology::{TaskState, Topology, apply};

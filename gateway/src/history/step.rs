@@ -173,6 +173,9 @@ mod tests {
         assert_eq!((steps.len(), out.len()), (DEFINITIONS_MAX, 200 - DEFINITIONS_MAX));
     }
 
+    /// Taps, taps by emoji, and windows.
+    type Sums = (u64, BTreeMap<String, u64>, u64);
+
     proptest! {
         /// Against the plain way: put each window into a map by definition and step.
         #[test]
@@ -182,7 +185,7 @@ mod tests {
         ) {
             let (sizes, names) = ([1_000, 2_000, 60_000], ["a", "b", "c"]);
             let mut next = [-20_000_i64, 0, 0];
-            let mut model: BTreeMap<(&str, i64), (u64, BTreeMap<String, u64>, u64)> = BTreeMap::new();
+            let mut model: BTreeMap<(&str, i64), Sums> = BTreeMap::new();
             let step_ms = step * 500;
             let mut windows = Vec::new();
             for (which, gap, counts) in &gaps {
