@@ -18,7 +18,7 @@ from websockets.sync.client import connect
 from processes import FREE, Process
 from readers import stored
 from test_gateway import PATIENCE_S, assert_problem, react, receive, receive_until, window_of
-from topology import Topology
+from topology import Topology, started
 
 
 class Events:
@@ -162,11 +162,7 @@ def test_compression_is_agreed_on_in_both_directions(ovation, room):
 
 
 def test_finals_alone_and_a_pace_of_its_own(tmp_path):
-    folder = tmp_path / "short"
-    folder.mkdir()
-    topology = Topology(folder)
-    places = ["--http", FREE, "--broker", FREE, "--broker-spu", FREE, "--data", folder / "data"]
-    process = Process("run", "--topology", topology.file, *places).wait_ready()
+    topology, process = Topology(tmp_path), started(tmp_path)
     try:
         url = process.http.replace("http://", "ws://", 1)
         with (
@@ -229,9 +225,7 @@ RATE = 40
 
 def test_a_client_that_is_moved_between_gateways_gets_each_final_once(tmp_path):
     """Two gateways on one broker, a client that changes between them at random, mostly in the middle of things."""
-    topology = Topology(tmp_path)
-    places = ["--http", FREE, "--broker", FREE, "--broker-spu", FREE, "--data", tmp_path / "data"]
-    first = Process("run", "--topology", topology.file, *places).wait_ready()
+    topology, first = Topology(tmp_path), started(tmp_path)
     second = Process("gateway", "--topology", topology.file, "--cluster", first.control, "--http", FREE)
     try:
         second.wait_ready()
@@ -293,9 +287,7 @@ async def wander(http, gateways):
 
 
 def test_a_gateway_that_stops_sends_its_clients_elsewhere(tmp_path):
-    topology = Topology(tmp_path)
-    places = ["--http", FREE, "--broker", FREE, "--broker-spu", FREE, "--data", tmp_path / "data"]
-    process = Process("run", "--topology", topology.file, *places).wait_ready()
+    process = started(tmp_path)
     try:
         url = process.http.replace("http://", "ws://", 1)
         with (
