@@ -66,7 +66,8 @@ def refusals(ledger, books):
 
 
 def watching(ledger, watchers):
-    """Every watcher saw each final once, and within an unbroken line every result once and in order."""
+    """Every watcher saw each final once, and within an unbroken line every result once and in order, but for superseded ones
+    that it was told were left out, or that a resume leaves out."""
     errors = []
     for watcher in watchers:
         errors += watcher.repeats
@@ -84,10 +85,19 @@ def watching(ledger, watchers):
                 continue
             # An empty snapshot may come from a gateway that has just started: the line begins with its first update.
             floor = line.floor or line.places[0]
-            should = {place for place in ledger.places[watcher.room] if floor < place <= line.places[-1]}
+            windows = ledger.places[watcher.room]
+            should = {place for place in windows if floor < place <= line.places[-1]}
             missed = sorted(should - set(line.places))
-            if missed:
-                errors.append(f"{watcher.room}: between two snapshots results {shown(missed)} did not come")
+            # The last place of each window that came: what was before it is superseded.
+            newest = {windows.get(place): place for place in line.places}
+            lost = [place for place in missed if newest.get(windows[place], place) <= place]
+            if lost:
+                errors.append(f"{watcher.room}: between two snapshots results {shown(lost)} did not come, and none that supersede them")
+            if len(missed) > line.skipped and not line.resumed:
+                errors.append(
+                    f"{watcher.room}: between two snapshots results {shown(missed)} did not come, and it was told of "
+                    f"{line.skipped}"
+                )
     return errors
 
 

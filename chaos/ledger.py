@@ -13,8 +13,8 @@ class Ledger:
         # (room, window name, start) -> newest revision's record; and the finals of each, by seq.
         self.windows = {}
         self.finals = collections.defaultdict(list)
-        # room -> {places of its results}
-        self.places = collections.defaultdict(set)
+        # room -> {place of a result: its window, by name and start}
+        self.places = collections.defaultdict(dict)
         self.letters = []
         self.letter_seqs = collections.defaultdict(list)
         self.oddities = []
@@ -28,7 +28,7 @@ class Ledger:
         if place in self.places[room]:
             # Counted as a repeat among the seqs; it changes nothing else.
             return
-        self.places[room].add(place)
+        self.places[room][place] = window["name"], window["start"]
         key = room, window["name"], window["start"]
         if record["final"]:
             self.finals[key].append(place)

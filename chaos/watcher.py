@@ -20,6 +20,10 @@ class Line:
         # Place of the newest result in the snapshot; none where it was empty.
         self.floor = floor
         self.places = []
+        # How many results the gateway says that it left out, because others had superseded them.
+        self.skipped = 0
+        # Whether it went on over another connection: then superseded results may be left out untold (docs/feed.md, "To resume").
+        self.resumed = False
 
 
 def place_of(update):
@@ -70,6 +74,8 @@ class Watcher:
                     close_timeout=0.1, max_size=MESSAGE_BYTES_MAX, ping_interval=None, compression=None,
                 ) as socket:
                     self.connections += 1
+                    if self.lines:
+                        self.lines[-1].resumed = True
                     await self._listen(socket)
             except (OSError, TimeoutError, EOFError, websockets.WebSocketException):
                 pass
@@ -102,8 +108,9 @@ class Watcher:
             self._update(message["update"])
         elif kind == "skipped":
             self.skipped += message["count"]
+            self.lines[-1].skipped += message["count"]
             return
-        else:
+        elif kind != "moment":
             raise AssertionError(f"the feed of {self.room} said {message}")
         self._cursor = message["cursor"]
 

@@ -36,11 +36,11 @@ def pytest_report_header():
 class System:
     """A running `ovation run`, and how to start it again on the same data."""
 
-    def __init__(self, folder, kind):
+    def __init__(self, folder, kind, changes=None):
         self.kind = kind
         self.folder = folder
         self.data = folder / "data"
-        self.topology = Topology(folder, "emoji" if kind == "embedded" else unique_prefix())
+        self.topology = Topology(folder, "emoji" if kind == "embedded" else unique_prefix(), changes)
         self.process = None
         self._addresses = {"--http": processes.FREE, "--broker": processes.FREE, "--broker-spu": processes.FREE}
 
@@ -72,10 +72,10 @@ class System:
             delete_topics(CLUSTER, self.topology.all_topics)
 
 
-def started(folder, kind):
+def started(folder, kind, changes=None):
     if kind == "cluster" and not CLUSTER:
         pytest.skip("OVATION_TEST_CLUSTER is not set")
-    return System(folder, kind).start()
+    return System(folder, kind, changes).start()
 
 
 @pytest.fixture(scope="session", params=BROKERS)

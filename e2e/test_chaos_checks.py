@@ -126,6 +126,22 @@ def test_a_watcher_that_missed_or_repeated_something_is_found():
     assert any("came after" in error for error in checks.watching(ledger(), [repeated]))
 
 
+def test_a_watcher_may_miss_what_was_superseded_where_it_resumed_or_was_told():
+    superseded, last = [RESULTS[1], RESULTS[2]], [RESULTS[0], RESULTS[2]]
+    # The snapshot was of nothing, so the line begins before the first result.
+    def errors(updates, **of_line):
+        one = watcher(updates)
+        one.lines[-1].floor = (1, 0)
+        for name, value in of_line.items():
+            setattr(one.lines[-1], name, value)
+        return checks.watching(ledger(), [one])
+
+    assert any("was told of 0" in error for error in errors(superseded))
+    assert errors(superseded, skipped=1) == errors(superseded, resumed=True) == []
+    for of_line in ({"skipped": 1}, {"resumed": True}):
+        assert any("none that supersede" in error for error in errors(last, **of_line))
+
+
 def test_a_standstill_counts_while_reactions_are_acknowledged():
     pulse = Pulse()
     pulse.results[0] = [0.0, 10.0]

@@ -67,7 +67,7 @@ def system(tmp_path):
     text = topology.file.read_text()
     builtin = "window: { builtin: ovation-window }"
     assert builtin in text, "the shipped topology has another shape"
-    # Tests name no stage where there is one, and would have to beside a second one.
+    # Tests that name no stage are of the first one, which is another one here.
     text, _, tests = text.partition("\ntests:\n")
     assert tests, "the shipped topology has another shape"
     topology.file.write_text(text.replace(builtin, "window: { path: window.wasm }") + "\n")
@@ -84,7 +84,7 @@ def test_a_changed_module_restarts_its_stage_and_every_reaction_counts_once(syst
     reactor = Reactor(system.http, room)
     time.sleep(1)
     write_module(tmp_path / "window.wasm", 2)
-    said = wait_said(system, r"^topology  reloaded: stage reactions restarted$")
+    said = wait_said(system, r"^topology  reloaded: stage reactions restarted, stage moments kept$")
     wait_ready(system.http)
     # Another stage beside it: the first one goes on untouched.
     text = system.topology.file.read_text()
@@ -93,7 +93,7 @@ def test_a_changed_module_restarts_its_stage_and_every_reaction_counts_once(syst
     )
     both = text.replace("\nsmartmodules:\n", f"{topics}\nsmartmodules:\n")
     write(system.topology.file, both.replace("\nstages:\n", f"\nstages:{SECOND_STAGE}"))
-    said = wait_said(system, r"^topology  reloaded: stage again started, stage reactions kept$", said)
+    said = wait_said(system, r"^topology  reloaded: stage again started, stage reactions kept, stage moments kept$", said)
     wait_ready(system.http)
     time.sleep(1)
     expected = {room: {"🔥": reactor.stop()}}
@@ -104,7 +104,7 @@ def test_a_changed_module_restarts_its_stage_and_every_reaction_counts_once(syst
         assert time.monotonic() < deadline, f"{found} is not {expected}"
         time.sleep(0.3)
     write(system.topology.file, text)
-    wait_said(system, r"^topology  reloaded: stage again stopped, stage reactions kept$", said)
+    wait_said(system, r"^topology  reloaded: stage again stopped, stage reactions kept, stage moments kept$", said)
     assert system.terminate() == 0, system.text
 
 
@@ -125,8 +125,8 @@ def test_a_broken_file_keeps_the_last_good_topology_and_says_why(system, room):
 
     # What the cluster cannot take is refused as well.
     write(file, text.replace("emoji-aggregates:\n    partitions: 4", "emoji-aggregates:\n    partitions: 4 # as it is"))
-    said = wait_said(system, r"^topology  reloaded: stage reactions kept$", said)
-    assert text.count("partitions: 4") == 4
+    said = wait_said(system, r"^topology  reloaded: stage reactions kept, stage moments kept$", said)
+    assert text.count("partitions: 4") == len(system.topology.topics)
     write(file, text.replace("partitions: 4", "partitions: 5"))
     said = wait_said(system, r"^ovation: failed to use topic .* it has 4 partitions, the topology says 5", said)
     said = wait_said(system, r"^ovation: keeping the last good topology$", said)
@@ -135,7 +135,7 @@ def test_a_broken_file_keeps_the_last_good_topology_and_says_why(system, room):
     assert len(system.lines) == said, f"it is said once:\n{system.text}"
 
     write(file, text)
-    wait_said(system, r"^topology  reloaded: stage reactions kept$", said)
+    wait_said(system, r"^topology  reloaded: stage reactions kept, stage moments kept$", said)
     expected = {room: {"🔥": reactor.stop()}}
     assert wait_finals(system.control, system.topology, [room], expected) == expected
     assert system.terminate() == 0, system.text
@@ -147,11 +147,11 @@ def test_other_windows_stop_the_stage_until_somebody_decides(system, room):
     text = file.read_text()
     assert "size: 2000ms" in text
     write(file, text.replace("size: 2000ms", "size: 3s"))
-    said = wait_said(system, r"^topology  reloaded: stage reactions restarted$")
+    said = wait_said(system, r"^topology  reloaded: stage reactions restarted, stage moments kept$")
     wait_said(system, r"another configuration.*ovation topology reset", said)
     assert httpx.get(f"{system.http}/readyz").status_code == 503
     write(file, text)
-    said = wait_said(system, r"^topology  reloaded: stage reactions restarted$", said)
+    said = wait_said(system, r"^topology  reloaded: stage reactions restarted, stage moments kept$", said)
     wait_ready(system.http)
     expected = {room: {"🔥": reactor.stop()}}
     assert wait_finals(system.control, system.topology, [room], expected) == expected

@@ -5,7 +5,7 @@
 //! - **Replay**: the stage's own modules run natively over the raw log, and every result and dead letter is compared, byte for
 //!   byte, with what is stored under its number.
 //! - **Conservation**: plain adding up, from the stored records alone. Whatever was accepted is in finals, in windows that are
-//!   still open, or late; or it is a duplicate, or rejected with a dead letter.
+//!   still open, or late; or it is a duplicate, or rejected with a dead letter. Only where a stage counts reactions.
 //!
 //! [`check`] is the core, over any [`Feed`] of records; [`audit`] reads them from a cluster.
 #![forbid(unsafe_code)]

@@ -29,7 +29,7 @@ pub struct Place {
     pub letters: Range<i64>,
 }
 
-/// Both checks over one partition; records are pushed in, in whatever portions.
+/// Both checks over one partition, or the replay alone where there is nothing to add up; records are pushed in, in whatever portions.
 #[derive(Debug)]
 pub(crate) struct Partition {
     subject: Subject,
@@ -37,7 +37,8 @@ pub(crate) struct Partition {
     replay: Replay,
     pub(crate) results: Outlet,
     pub(crate) letters: Outlet,
-    books: Books,
+    /// None where there is nothing to add up.
+    books: Option<Books>,
     differences: Differences,
     in_flight: u64,
     counted: (u64, u64),
@@ -49,7 +50,7 @@ impl Partition {
             replay: Replay::new(subject, place.epoch, place.partition, place.source.start)?,
             results: Outlet::new(&subject.stage, place.epoch),
             letters: Outlet::new(&subject.stage, place.epoch),
-            books: Books::new(subject, place.partition),
+            books: subject.counts().then(|| Books::new(subject, place.partition)),
             subject: subject.clone(),
             place,
             differences: Differences::default(),
@@ -61,8 +62,10 @@ impl Partition {
     /// The next records of the source.
     pub(crate) fn source(&mut self, records: &[Record]) -> Result<(), Unchecked> {
         let made = self.replay.run(records)?;
-        for (record, time) in records.iter().zip(made.times) {
-            self.books.event(record, time);
+        if let Some(books) = &mut self.books {
+            for (record, time) in records.iter().zip(made.times) {
+                books.event(record, time);
+            }
         }
         self.counted.0 += made.results.len() as u64;
         self.counted.1 += made.letters.len() as u64;
@@ -72,8 +75,10 @@ impl Partition {
                 self.letters.expect(letter);
             } else {
                 // Nobody stored it: what the stage made of the event is all there is.
-                let found = self.unstored(letter);
-                self.books.letter(found.0, &found.1, &mut self.differences);
+                let (seq, found) = self.unstored(letter);
+                if let Some(books) = &mut self.books {
+                    books.letter(seq, &found, &mut self.differences);
+                }
             }
         }
         Ok(())
@@ -93,7 +98,9 @@ impl Partition {
     /// The source holds no more: what is still open is taken from the replay.
     pub(crate) fn source_ended(&mut self) -> Result<(), Unchecked> {
         for result in self.replay.close(self.place.source.end)? {
-            self.books.open(&result.value);
+            if let Some(books) = &mut self.books {
+                books.open(&result.value);
+            }
         }
         self.results.made_all();
         self.letters.made_all();
@@ -140,19 +147,23 @@ impl Partition {
     pub(crate) fn settle(&mut self) {
         while let Some(settled) = self.letters.settle(i64::MAX) {
             let topic = self.subject.dead_letter.clone().unwrap_or_default();
-            if let Some((seq, found, _)) = self.compared(settled, &topic, self.place.letters.end) {
-                self.books.letter(seq, &found, &mut self.differences);
+            let stored = self.compared(settled, &topic, self.place.letters.end);
+            if let (Some((seq, found, _)), Some(books)) = (stored, &mut self.books) {
+                books.letter(seq, &found, &mut self.differences);
             }
         }
         let before = self.letters.pending().unwrap_or(i64::MAX);
         while let Some(settled) = self.results.settle(before) {
             let topic = self.subject.sink.clone();
-            if let Some((seq, found, made_at)) = self.compared(settled, &topic, self.place.sink.end) {
-                self.books.result(seq, &found, made_at, &mut self.differences);
+            let stored = self.compared(settled, &topic, self.place.sink.end);
+            if let (Some((seq, found, made_at)), Some(books)) = (stored, &mut self.books) {
+                books.result(seq, &found, made_at, &mut self.differences);
             }
         }
         let before = self.results.pending().map_or(before, |pending| pending.min(before));
-        self.books.settle(before, &mut self.differences);
+        if let Some(books) = &mut self.books {
+            books.settle(before, &mut self.differences);
+        }
     }
 
     /// Notes what does not agree; answers what is stored, for the books.
@@ -213,13 +224,14 @@ impl Partition {
     /// Whether so much waits for the outlets that no more should be replayed.
     pub(crate) fn is_full(&self) -> bool {
         self.results.pending_bytes().max(self.letters.pending_bytes()) > PENDING_BYTES_MAX
-            || self.books.pending() > PENDING_EVENTS_MAX
+            || self.books.as_ref().is_some_and(|books| books.pending() > PENDING_EVENTS_MAX)
     }
 
     /// What was found.
     pub(crate) fn report(mut self) -> PartitionReport {
         self.settle();
-        let (rooms, recurred) = self.books.close(&mut self.differences);
+        let (rooms, recurred) =
+            self.books.map(|books| books.close(&mut self.differences)).unwrap_or_default();
         PartitionReport {
             partition: self.place.partition,
             epoch: self.place.epoch,

@@ -1,4 +1,5 @@
 use ovation_client::Record;
+use ovation_moments::Moments;
 use ovation_shell::{
     Batch, CONTROL, Contract, Emit, Output, Params, REJECT_KEY, SourceRecord, Stage, StageProgress, TICK_KEY,
     Transform,
@@ -6,6 +7,7 @@ use ovation_shell::{
 use ovation_validate::Validate;
 use ovation_window::Window;
 
+use crate::subject::Modules;
 use crate::{Subject, Unchecked};
 
 /// A time that no window reaches: two years and more after the last time that a reaction may have.
@@ -28,17 +30,22 @@ pub(crate) struct Expected {
 pub(crate) struct Made {
     pub(crate) results: Vec<Expected>,
     pub(crate) letters: Vec<Expected>,
-    /// Stream time before each of the records.
+    /// Stream time before each of the records, where they are counted.
     pub(crate) times: Vec<Option<i64>>,
 }
 
 /// The stage, run natively from the epoch's start.
 #[derive(Debug)]
 pub(crate) struct Replay {
-    validate: Validate,
-    window: Contract<Watched>,
+    chain: Chain,
     seq: u64,
     reject_seq: u64,
+}
+
+#[derive(Debug)]
+enum Chain {
+    Counting(Validate, Box<Contract<Watched>>),
+    Moments(Box<Contract<Moments>>),
 }
 
 /// The window stage, with its stream time written down before each record.
@@ -77,14 +84,17 @@ impl Stage for Watched {
 
 impl Replay {
     pub(crate) fn new(subject: &Subject, epoch: u64, partition: u32, start: i64) -> Result<Self, Unchecked> {
-        let (validate, window) = subject.params(epoch, partition, start);
         let unchecked = |error: String| Unchecked(format!("stage {:?}: {error}", subject.stage));
-        Ok(Self {
-            validate: Validate::open(&validate).map_err(unchecked)?,
-            window: Contract::open(&window).map_err(unchecked)?,
-            seq: 0,
-            reject_seq: 0,
-        })
+        let chain = match subject.params(epoch, partition, start) {
+            Modules::Counting(validate, window) => Chain::Counting(
+                Validate::open(&validate).map_err(unchecked)?,
+                Box::new(Contract::open(&window).map_err(unchecked)?),
+            ),
+            Modules::Moments(moments) => {
+                Chain::Moments(Box::new(Contract::open(&moments).map_err(unchecked)?))
+            }
+        };
+        Ok(Self { chain, seq: 0, reject_seq: 0 })
     }
 
     /// Runs the chain over the next records of the log.
@@ -96,19 +106,25 @@ impl Replay {
             let time = record.timestamp.max(0) - BASE_TIMESTAMP;
             encoded.push(record.offset - first.offset, time, record.key.as_deref(), &record.value);
         }
-        let raw = encoded.finish(None, 0);
-        let mut judged = Output::default();
-        self.validate
-            .transform(&batch(first.offset, &raw)?, &mut judged)
-            .map_err(|failure| Unchecked(failure.0))?;
-        self.count(first.offset, judged)
+        let input = match &mut self.chain {
+            Chain::Counting(validate, _) => {
+                let raw = encoded.finish(None, 0);
+                let mut judged = Output::default();
+                validate
+                    .transform(&batch(first.offset, &raw)?, &mut judged)
+                    .map_err(|failure| Unchecked(failure.0))?;
+                judged
+            }
+            Chain::Moments(_) => encoded,
+        };
+        self.last(first.offset, input)
     }
 
     /// Closes every window that is still open, and answers what they held. Nothing can be run after it.
     pub(crate) fn close(&mut self, mut offset: i64) -> Result<Vec<Expected>, Unchecked> {
         let mut results = Vec::new();
         let mut time = AFTER_ALL_MS;
-        while self.window.stage_mut().progress().open > 0 {
+        while self.open() > 0 {
             let mut ticks = Output::default();
             for delta in 0..CLOSING_TICKS as i64 {
                 // The second one shows that it is quiet, however long that takes.
@@ -116,17 +132,33 @@ impl Replay {
                 ticks.push(delta, 0, Some(TICK_KEY.as_bytes()), value.as_bytes());
                 time = AFTER_ALL_MS + ovation_windowing::WindowSettings::TIME_MS_MAX;
             }
-            results.extend(self.count(offset, ticks)?.results);
+            results.extend(self.last(offset, ticks)?.results);
             offset += CLOSING_TICKS as i64;
         }
         Ok(results)
     }
 
-    fn count(&mut self, offset: i64, input: Output) -> Result<Made, Unchecked> {
+    /// Windows that are not final.
+    fn open(&mut self) -> usize {
+        match &mut self.chain {
+            Chain::Counting(_, window) => window.stage_mut().progress().open,
+            Chain::Moments(_) => 0,
+        }
+    }
+
+    /// Runs the last module, which numbers.
+    fn last(&mut self, offset: i64, input: Output) -> Result<Made, Unchecked> {
         let raw = input.finish(None, 0);
-        let mut output = Output::default();
-        self.window.transform(&batch(offset, &raw)?, &mut output).map_err(|failure| Unchecked(failure.0))?;
-        let mut made = Made { times: std::mem::take(&mut self.window.stage_mut().times), ..Made::default() };
+        let (input, mut output, mut made) = (batch(offset, &raw)?, Output::default(), Made::default());
+        let ran = match &mut self.chain {
+            Chain::Counting(_, window) => {
+                let ran = window.transform(&input, &mut output);
+                made.times = std::mem::take(&mut window.stage_mut().times);
+                ran
+            }
+            Chain::Moments(moments) => moments.transform(&input, &mut output),
+        };
+        ran.map_err(|failure| Unchecked(failure.0))?;
         let answer = output.finish(None, 0);
         let answer = batch(offset, &answer)?;
         for record in answer.records() {

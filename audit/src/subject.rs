@@ -8,8 +8,10 @@ use ovation_windowing::DedupSettings;
 
 use crate::Unchecked;
 
-/// The modules that the audit can run itself, in the order of their chain.
-const CHAIN: [&str; 2] = ["ovation-validate", "ovation-window"];
+/// The modules that the audit can run itself, in the order of their chain: those of a stage that counts reactions.
+const COUNTING: [&str; 2] = ["ovation-validate", "ovation-window"];
+/// And the one of a stage that finds moments in its results.
+const MOMENTS: [&str; 1] = ["ovation-moments"];
 
 /// A stage as the audit sees it.
 #[derive(Debug, Clone)]
@@ -28,12 +30,20 @@ pub struct Subject {
     pub partitions: u32,
     /// Hash of its configuration, as in its checkpoints.
     pub config: String,
-    /// Its windows.
+    /// Its windows; none where it counts nothing.
     pub definitions: Vec<Definition>,
     pub(crate) rules: Rules,
     pub(crate) dedup: DedupSettings,
-    validate: BTreeMap<String, String>,
-    window: BTreeMap<String, String>,
+    chain: Modules<BTreeMap<String, String>>,
+}
+
+/// The modules of a stage, each with its parameters.
+#[derive(Debug, Clone)]
+pub(crate) enum Modules<P> {
+    /// `validate` and `window`: what they make can be added up, too.
+    Counting(P, P),
+    /// `moments`.
+    Moments(P),
 }
 
 /// A window definition: what it takes to know how many windows hold a time.
@@ -67,32 +77,9 @@ impl Subject {
             ModuleSource::Builtin(name) => Some(name),
             ModuleSource::Path(_) => None,
         };
-        let (validate, window) = match stage.transforms.as_slice() {
-            [validate, window]
-                if [builtin(validate), builtin(window)] == CHAIN.map(|name| Some(name.to_owned())) =>
-            {
-                (validate, window)
-            }
-            _ => {
-                return Err(unknown(format!(
-                    "the audit runs the builtin modules {} by {}, and no others",
-                    CHAIN[0], CHAIN[1]
-                )));
-            }
-        };
-        if window.windows.is_empty() {
-            return Err(unknown("it names no window".to_owned()));
-        }
-        let params = Params::from_iter(validate.parameters());
-        let bad = |error: ovation_shell::ParamError| unknown(error.to_string());
-        let rules = Rules::read(|name| params.get(name)).map_err(unknown)?;
-        let params = Params::from_iter(window.parameters());
-        let usual = DedupSettings::default();
-        let dedup = DedupSettings {
-            horizon_ms: params.parse("dedup.horizon-ms", usual.horizon_ms, "milliseconds").map_err(bad)?,
-            ids_max: params.parse("dedup.ids", usual.ids_max, "a number of ids").map_err(bad)?,
-        };
-        Ok(Self {
+        let names: Vec<Option<String>> = stage.transforms.iter().map(builtin).collect();
+        let is = |chain: &[&str]| names.iter().map(Option::as_deref).eq(chain.iter().map(|name| Some(*name)));
+        let mut subject = Self {
             stage: stage.name.clone(),
             source: stage.source.clone(),
             sink: stage.sink.clone(),
@@ -100,16 +87,50 @@ impl Subject {
             checkpoints: stage.checkpoints.clone(),
             partitions: topology.topic(&stage.source).map_or(0, |topic| topic.partitions),
             config: config_hash(topology, stage),
-            definitions: window.windows.iter().map(definition).collect::<Result<_, _>>().map_err(unknown)?,
-            rules,
-            dedup,
-            validate: validate.parameters(),
-            window: window.parameters(),
-        })
+            definitions: Vec::new(),
+            rules: Rules::default(),
+            dedup: DedupSettings::default(),
+            chain: Modules::Moments(BTreeMap::new()),
+        };
+        match stage.transforms.as_slice() {
+            [validate, window] if is(&COUNTING) => subject.count(validate, window).map_err(unknown)?,
+            [moments] if is(&MOMENTS) => subject.chain = Modules::Moments(moments.parameters()),
+            _ => {
+                return Err(unknown(format!(
+                    "the audit runs the builtin modules {} by {}, or {}, and no others",
+                    COUNTING[0], COUNTING[1], MOMENTS[0]
+                )));
+            }
+        }
+        Ok(subject)
     }
 
-    /// Parameters of both modules, as a task of this epoch and partition gets them that starts at `start`.
-    pub(crate) fn params(&self, epoch: u64, partition: u32, start: i64) -> (Params, Params) {
+    /// Takes the settings of a stage that counts reactions.
+    fn count(&mut self, validate: &Transform, window: &Transform) -> Result<(), String> {
+        if window.windows.is_empty() {
+            return Err("it names no window".to_owned());
+        }
+        let params = Params::from_iter(validate.parameters());
+        let bad = |error: ovation_shell::ParamError| error.to_string();
+        self.rules = Rules::read(|name| params.get(name))?;
+        let params = Params::from_iter(window.parameters());
+        let usual = DedupSettings::default();
+        self.dedup = DedupSettings {
+            horizon_ms: params.parse("dedup.horizon-ms", usual.horizon_ms, "milliseconds").map_err(bad)?,
+            ids_max: params.parse("dedup.ids", usual.ids_max, "a number of ids").map_err(bad)?,
+        };
+        self.definitions = window.windows.iter().map(definition).collect::<Result<_, _>>()?;
+        self.chain = Modules::Counting(validate.parameters(), window.parameters());
+        Ok(())
+    }
+
+    /// Whether its results can be added up.
+    pub(crate) fn counts(&self) -> bool {
+        matches!(self.chain, Modules::Counting(..))
+    }
+
+    /// Parameters of its modules, as a task of this epoch and partition gets them that starts at `start`.
+    pub(crate) fn params(&self, epoch: u64, partition: u32, start: i64) -> Modules<Params> {
         let own = [
             ("ovation.stage", self.stage.clone()),
             ("ovation.epoch", epoch.to_string()),
@@ -125,7 +146,10 @@ impl Subject {
             let own = own.iter().map(|(name, value)| ((*name).to_owned(), value.clone()));
             params.clone().into_iter().chain(own).collect::<Params>()
         };
-        (with(&self.validate), with(&self.window))
+        match &self.chain {
+            Modules::Counting(validate, window) => Modules::Counting(with(validate), with(window)),
+            Modules::Moments(moments) => Modules::Moments(with(moments)),
+        }
     }
 }
 

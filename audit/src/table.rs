@@ -67,6 +67,10 @@ fn head(text: &mut String, stage: &StageReport) {
 }
 
 fn rooms(text: &mut String, stage: &StageReport, all: bool) {
+    // Of a stage that counts nothing there is nothing to add up.
+    if stage.rooms.is_empty() {
+        return;
+    }
     let mut order: Vec<&RoomLine> = stage.rooms.iter().collect();
     order.sort_by_key(|room| std::cmp::Reverse((room.difference().unsigned_abs(), room.taps)));
     let shown = if all { order.len() } else { order.len().min(ROOMS_SHOWN) };

@@ -19,6 +19,7 @@ use crate::data::DataService;
 use crate::error::Error;
 use crate::folder::Folder;
 use crate::metadata::Metadata;
+use crate::metrics::{Metrics, Numbers};
 use crate::offsets::ConsumerOffsets;
 use crate::partitions::Partitions;
 
@@ -28,6 +29,7 @@ pub struct Broker {
     spu: SocketAddr,
     connections: Connections,
     partitions: Arc<Partitions>,
+    metrics: Arc<Metrics>,
     background: Vec<JoinHandle<()>>,
     /// The lock on the data folder, until the last record is flushed.
     _folder: Arc<Folder>,
@@ -46,9 +48,10 @@ impl Broker {
         let advertised = advertised(&config, spu_addr)?;
 
         let config = Arc::new(config);
-        let opening = config.clone();
+        let metrics = Arc::new(Metrics::new());
+        let (opening, counts) = (config.clone(), metrics.clone());
         let (folder, metadata, offsets, chains, partitions) =
-            match tokio::task::spawn_blocking(move || open(&opening)).await {
+            match tokio::task::spawn_blocking(move || open(&opening, counts)).await {
                 Ok(opened) => opened?,
                 Err(error) => {
                     return Err(Error::DataNotWritable {
@@ -65,6 +68,7 @@ impl Broker {
         let connections = Connections {
             slots: Arc::new(Semaphore::new(limits.connections_max)),
             limits: limits.clone(),
+            metrics: metrics.clone(),
             stopping: CancellationToken::new(),
             tasks: TaskTracker::new(),
         };
@@ -89,6 +93,7 @@ impl Broker {
             spu: spu_addr,
             connections,
             partitions,
+            metrics,
             background,
             _folder: folder,
         })
@@ -102,6 +107,15 @@ impl Broker {
     /// The bound data address.
     pub fn spu_addr(&self) -> SocketAddr {
         self.spu
+    }
+
+    /// What the broker counts.
+    pub fn numbers(&self) -> Numbers {
+        Numbers {
+            metrics: self.metrics.clone(),
+            partitions: Arc::downgrade(&self.partitions),
+            connections: self.connections.tasks.clone(),
+        }
     }
 
     /// Stops accepting, finishes the requests under way, and puts everything on disk. Takes at most the configured
@@ -133,7 +147,7 @@ impl Drop for Broker {
 
 type Opened = (Arc<Folder>, Arc<Metadata>, Arc<ConsumerOffsets>, Arc<Chains>, Arc<Partitions>);
 
-fn open(config: &Config) -> Result<Opened, Error> {
+fn open(config: &Config, metrics: Arc<Metrics>) -> Result<Opened, Error> {
     let folder = Arc::new(Folder::open(&config.data)?);
     let metadata = Arc::new(Metadata::open(folder.clone())?);
     let offsets = Arc::new(ConsumerOffsets::open(&folder, config.limits.consumer_offsets_max)?);
@@ -144,6 +158,7 @@ fn open(config: &Config) -> Result<Opened, Error> {
         config.limits.clone(),
         config.quirks,
         config.fsync,
+        metrics,
     ));
     for (topic, spec) in &metadata.snapshot().topics {
         partitions.open_topic(topic, spec).map_err(|error| {

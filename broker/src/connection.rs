@@ -15,6 +15,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::config::Limits;
 use crate::frame::{BadRequest, Request, read_request};
+use crate::metrics::Metrics;
 
 /// A dead peer is noticed after about two minutes.
 const KEEPALIVE_IDLE: Duration = Duration::from_secs(60);
@@ -89,6 +90,7 @@ impl Outbox {
 #[derive(Clone)]
 pub(crate) struct Connections {
     pub(crate) limits: Limits,
+    pub(crate) metrics: Arc<Metrics>,
     /// Fires when the broker shuts down.
     pub(crate) stopping: CancellationToken,
     pub(crate) tasks: TaskTracker,
@@ -111,7 +113,9 @@ impl Connections {
                     continue;
                 }
             };
+            self.metrics.connections_accepted.inc();
             let Ok(slot) = self.slots.clone().try_acquire_owned() else {
+                self.metrics.connections_refused.inc();
                 tracing::warn!(%peer, connections.max = self.limits.connections_max, "too many connections");
                 continue;
             };

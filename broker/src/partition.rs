@@ -14,6 +14,7 @@ use crate::chain::Chains;
 use crate::config::{FAIL_WRITE_KEY, Quirks};
 use crate::fence::Fence;
 use crate::log::{Log, WriteError};
+use crate::metrics::TopicMetrics;
 use crate::records;
 
 /// How long the quirk [`Quirks::fence_apart`] leaves other producers between the two steps.
@@ -22,6 +23,8 @@ const APART: Duration = Duration::from_millis(2);
 pub(crate) struct Partition {
     pub(crate) key: ReplicaKey,
     pub(crate) log: Arc<Log>,
+    /// What is counted of its topic.
+    pub(crate) metrics: TopicMetrics,
     chains: Arc<Chains>,
     compression: CompressionAlgorithm,
     fsync: bool,
@@ -55,11 +58,13 @@ impl Partition {
         chains: Arc<Chains>,
         fsync: bool,
         quirks: Quirks,
+        metrics: TopicMetrics,
     ) -> Partition {
         let end = log.end();
         Partition {
             key,
             log: Arc::new(log),
+            metrics,
             chains,
             compression: spec.get_compression_type().clone(),
             fsync,
@@ -128,7 +133,9 @@ impl Partition {
             return Err(ErrorCode::MessageTooLarge);
         }
         let judged = match fence.as_mut() {
-            Some(fence) => fence.judge(&self.chains, &self.log, &batches)?,
+            Some(fence) => fence.judge(&self.chains, &self.log, &batches).inspect_err(|_| {
+                self.metrics.fence_refusals.inc();
+            })?,
             None => batches,
         };
         let mut fence = Some(fence);
@@ -147,6 +154,10 @@ impl Partition {
         match appended {
             Ok(base) => {
                 let next = self.log.end();
+                let bytes = judged.iter().map(|batch| batch.bytes().len()).sum();
+                self.metrics.appended(next - base, bytes);
+                let (topic, partition, records) = (&self.key.topic, self.key.partition, next - base);
+                tracing::debug!(topic, partition, offset = base, records, bytes, "appended");
                 if !self.fsync {
                     self.committed.send_replace(next);
                 }
@@ -157,6 +168,9 @@ impl Partition {
                     && !self.quirks.fence_before_write
                 {
                     fence.forget();
+                }
+                if !matches!(error, WriteError::TooLarge) {
+                    self.metrics.storage_errors.inc();
                 }
                 tracing::warn!(partition = %self.key, error = %error, "append failed");
                 Err(self.refusal(&error))
@@ -180,6 +194,7 @@ impl Partition {
                 Ok(())
             }
             Err(error) => {
+                self.metrics.storage_errors.inc();
                 tracing::error!(partition = %self.key, error = %error, "flush failed");
                 Err(ErrorCode::StorageError)
             }

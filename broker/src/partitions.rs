@@ -13,6 +13,7 @@ use crate::chain::Chains;
 use crate::config::{Limits, Quirks};
 use crate::folder::Folder;
 use crate::log::{Log, LogSettings};
+use crate::metrics::Metrics;
 use crate::partition::Partition;
 
 pub(crate) struct Partitions {
@@ -21,6 +22,7 @@ pub(crate) struct Partitions {
     limits: Limits,
     quirks: Quirks,
     fsync: bool,
+    metrics: Arc<Metrics>,
     open: RwLock<HashMap<ReplicaKey, Arc<Partition>>>,
 }
 
@@ -31,8 +33,9 @@ impl Partitions {
         limits: Limits,
         quirks: Quirks,
         fsync: bool,
+        metrics: Arc<Metrics>,
     ) -> Partitions {
-        Partitions { folder, chains, limits, quirks, fsync, open: RwLock::new(HashMap::new()) }
+        Partitions { folder, chains, limits, quirks, fsync, metrics, open: RwLock::new(HashMap::new()) }
     }
 
     pub(crate) fn get(&self, topic: &str, partition: u32) -> Option<Arc<Partition>> {
@@ -60,7 +63,9 @@ impl Partitions {
                 tracing::warn!(topic, partition = index, bytes.cut = cut, "cut a torn tail off the log");
             }
             let key = ReplicaKey::new(topic, index);
-            let partition = Partition::new(key, spec, log, self.chains.clone(), self.fsync, self.quirks);
+            let counts = self.metrics.topic(topic);
+            let chains = self.chains.clone();
+            let partition = Partition::new(key, spec, log, chains, self.fsync, self.quirks, counts);
             opened.push(Arc::new(partition));
         }
         let mut open = self.open.write().unwrap_or_else(PoisonError::into_inner);
@@ -84,6 +89,7 @@ impl Partitions {
         for partition in retired {
             partition.retire().await;
         }
+        self.metrics.forget(topic);
     }
 
     fn settings(&self, spec: &TopicSpec) -> LogSettings {

@@ -1,6 +1,7 @@
 //! Produce requests. Decoded here, field by field: this is the one request that carries megabytes.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use bytes::Bytes;
 use fluvio_compression::Compression;
@@ -82,7 +83,11 @@ pub(crate) async fn handle(
         for (index, records) in topic.partitions {
             let stored = match partitions.get(&topic.name, index) {
                 Some(partition) => {
-                    store(partition, records, &wanted.invocations, version, chains, limits).await
+                    let (counted, started) = (partition.clone(), Instant::now());
+                    let stored =
+                        store(partition, records, &wanted.invocations, version, chains, limits).await;
+                    counted.metrics.produced(started.elapsed());
+                    stored
                 }
                 None => Err(ErrorCode::NotLeaderForPartition),
             };

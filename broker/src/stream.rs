@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::time::Instant;
 
 use bytes::Bytes;
 use fluvio_protocol::api::RequestHeader;
@@ -73,6 +74,7 @@ struct Reply {
 impl Stream {
     /// Runs until the connection ends or the stream fails.
     pub(crate) async fn run(self) {
+        let _open = self.partition.metrics.stream();
         let outbox = self.outbox.clone();
         let header = self.header.clone();
         let refused = |code| self.frame(Reply { error: code, ..Reply::default() });
@@ -176,6 +178,7 @@ impl Stream {
         });
         let (source, reply) = made.await.map_err(|error| ErrorCode::Other(error.to_string()))?;
         let Some(reply) = reply? else { return Ok((source, false)) };
+        self.partition.metrics.sent(reply.records.len());
         let frame = self.frame(reply).map_err(|error| ErrorCode::Other(error.to_string()))?;
         self.outbox.send_with(frame, Some(slot)).await?;
         Ok((source, true))
@@ -279,6 +282,8 @@ impl Source {
         let bytes_max = if cut { self.bytes_max * 4 } else { self.bytes_max };
         let batches = self.partition.log.read(self.cursor, end, bytes_max).map_err(code)?;
         let Some(last) = batches.last() else { return Err(ErrorCode::StorageError) };
+        let count = batches.iter().map(|batch| batch.next_offset() - batch.base_offset()).sum::<i64>();
+        self.partition.metrics.streamed(usize::try_from(count).unwrap_or(0));
         self.cursor = last.next_offset();
         let mut records = join(&batches);
         if cut {
@@ -350,8 +355,14 @@ impl Source {
         } else {
             plain.into_owned()
         };
+        let started = Instant::now();
         let output = chain.process(input, base, batch.first_timestamp()).map_err(Failed::Chain)?;
         let next = batch.next_offset();
+        let (made, took) = (output.records.len(), started.elapsed());
+        self.partition.metrics.chained(next - base, took);
+        self.partition.metrics.streamed(made);
+        let (topic, partition) = (&self.partition.key.topic, self.partition.key.partition);
+        tracing::debug!(topic, partition, offset = base, next, made, took_us = took.as_micros(), "chain ran");
         let records = if output.records.is_empty() {
             None
         } else {

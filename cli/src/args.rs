@@ -11,10 +11,12 @@ use crate::access_args::AccessArgs;
 use crate::connection_args::ConnectionArgs;
 use crate::fair_args::FairArgs;
 use crate::ingest_args::IngestArgs;
+use crate::load::LoadArgs;
 use crate::reset::place;
 use crate::say::LogFormat;
 use crate::testing::TestArgs;
 use crate::token::TokenArgs;
+use crate::top::TopArgs;
 use crate::topology::{DescribeArgs, FileArgs, PlanArgs, ValidateArgs};
 
 const AFTER: &str = "\
@@ -63,10 +65,22 @@ pub(crate) enum Command {
     /// twice. Works beside a running engine, and changes nothing. Exit codes: 0 no difference, 1 a difference, 2 it
     /// cannot be checked.
     Audit(AuditArgs),
+    /// Send a crowd to a gateway, and keep books of every tap.
+    ///
+    /// Load is open-loop: when a tap is due is fixed beforehand, so a slow server shows as time, not as less load. Measures how
+    /// long a tap takes to be acknowledged and to be on a screen, and checks that no watcher misses a result or gets one twice,
+    /// and that the finals hold every tap that was acknowledged. Exit codes: 0 all kept, 1 a promise broken, 2 it cannot work.
+    #[command(after_help = crate::load::EXAMPLES)]
+    Load(LoadArgs),
     /// Make a token for a gateway with --keys, or new keys.
     ///
     /// Prints the token: curl -H "authorization: Bearer $(ovation token --keys keys.json --room lobby)" …
     Token(TokenArgs),
+    /// Watch running processes: rates, latencies, lag, tasks, rejects, from their /metrics.
+    ///
+    /// On a terminal it is drawn anew each second; q ends it. Elsewhere it prints lines: ovation top --once
+    /// http://127.0.0.1:8080 http://127.0.0.1:9100
+    Top(TopArgs),
     /// Work with a topology file.
     Topology {
         #[command(subcommand)]
@@ -111,10 +125,15 @@ pub(crate) struct HttpArgs {
     #[arg(long, env = "OVATION_HTTP", value_name = "ADDRESS", default_value = "127.0.0.1:8080")]
     pub(crate) http: SocketAddr,
 
-    /// Address for operators alone: /metrics, /admin/rooms, /healthz and /readyz. Without it the address of the page
+    /// Address for operators alone: /metrics, /v1/pipeline, /admin/rooms, /healthz and /readyz. Without it the address of the page
     /// serves them, if only this machine can reach that one.
     #[arg(long, env = "OVATION_ADMIN", value_name = "ADDRESS")]
     pub(crate) admin: Option<SocketAddr>,
+
+    /// Topic with moments; if left out, the one that is named like the first stage's source with `-moments` for `-events`.
+    /// Without it there are none, and it is looked for now and then.
+    #[arg(long, env = "OVATION_MOMENTS_TOPIC", value_name = "NAME")]
+    pub(crate) moments_topic: Option<String>,
 
     /// How long a stop may take before what is left is cut, e.g. 5s.
     #[arg(long, env = "OVATION_DRAIN", value_name = "DURATION", default_value = "5s", value_parser = duration)]
@@ -191,6 +210,10 @@ pub(crate) struct RunArgs {
 pub(crate) struct BrokerArgs {
     #[command(flatten)]
     pub(crate) embedded: EmbeddedArgs,
+
+    /// Address that serves /healthz, /readyz and /metrics; off by default.
+    #[arg(long, env = "OVATION_STATUS", value_name = "ADDRESS")]
+    pub(crate) status: Option<SocketAddr>,
 }
 
 #[derive(Debug, Args)]

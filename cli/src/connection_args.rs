@@ -53,7 +53,15 @@ pub(crate) struct ConnectionArgs {
     write_timeout: Duration,
 }
 
+/// Files that are open beside those of clients: segments, and connections between the parts.
+const OTHER_FILES: u64 = 5_000;
+
 impl ConnectionArgs {
+    /// Files that may be open when everybody is there.
+    pub(crate) fn files(&self) -> u64 {
+        self.connections_max as u64 + self.feed_clients_max as u64 + OTHER_FILES
+    }
+
     /// With the rest as it usually is.
     pub(crate) fn connections(&self) -> Connections {
         Connections {

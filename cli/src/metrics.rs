@@ -3,12 +3,17 @@
 use std::sync::atomic::AtomicU64;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use ovation_topology::{TaskRole, TaskState, TaskStatus};
+use ovation_topology::{Cause, TaskRole, TaskState, TaskStatus};
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::{DescriptorEncoder, NoLabelSet};
+use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::info::Info;
-use prometheus_client::registry::Registry;
+use prometheus_client::registry::{Registry, Unit};
+
+use crate::process;
 
 type Labels = Vec<(&'static str, String)>;
 
@@ -48,10 +53,11 @@ const GAUGES: &[TaskGauge] = &[
 type TaskCounter = (&'static str, &'static str, fn(&TaskStatus) -> u64);
 
 const COUNTERS: &[TaskCounter] = &[
-    ("ovation_task_restarts", "Starts after a failure", |task| task.restarts),
     ("ovation_task_source_records", "Source records that the chain has taken, replays included", |task| {
         task.records
     }),
+    ("ovation_task_chain_answers", "Calls that the chain has answered", |task| task.answers),
+    ("ovation_task_checkpoints", "Checkpoints that this engine has stored", |task| task.checkpoints),
     ("ovation_task_results", "Results that this engine has stored", |task| task.results),
     ("ovation_task_result_bytes", "Bytes of the results that this engine has stored", |task| {
         task.result_bytes
@@ -98,6 +104,7 @@ pub(crate) fn register(registry: &mut Registry, tasks: &[TaskStatus]) {
 fn register_at(registry: &mut Registry, tasks: &[TaskStatus], now_ms: i64) {
     let build = Info::new([("version", env!("CARGO_PKG_VERSION"))]);
     registry.register("ovation_build", "This program", build);
+    process::register(registry);
     for (name, help, value) in GAUGES {
         let family = Family::<Labels, Gauge>::default();
         for task in tasks {
@@ -123,6 +130,18 @@ fn register_at(registry: &mut Registry, tasks: &[TaskStatus], now_ms: i64) {
         }
         registry.register(*name, *help, family);
     }
+    let restarts = Family::<Labels, Counter>::default();
+    for task in tasks {
+        for cause in Cause::ALL {
+            let mut labels = labels(task);
+            labels.push(("reason", cause.to_string()));
+            restarts.get_or_create(&labels).inc_by(task.restarts_by.of(cause));
+        }
+    }
+    registry.register("ovation_task_restarts", "Failures after which the task started again", restarts);
+    if !tasks.is_empty() {
+        registry.register_collector(Box::new(ProduceTimes(tasks.to_vec())));
+    }
     let states = Family::<Labels, Gauge>::default();
     for task in tasks {
         for state in STATES {
@@ -132,6 +151,30 @@ fn register_at(registry: &mut Registry, tasks: &[TaskStatus], now_ms: i64) {
         }
     }
     registry.register("ovation_task_state", "1 for the state that the task is in", states);
+}
+
+/// How long results took to be stored.
+#[derive(Debug)]
+struct ProduceTimes(Vec<TaskStatus>);
+
+impl Collector for ProduceTimes {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> std::fmt::Result {
+        let help = "Time from a batch of results to the acknowledgement of the sink";
+        let mut family = encoder.encode_descriptor(
+            "ovation_task_produce_duration",
+            help,
+            Some(&Unit::Seconds),
+            MetricType::Histogram,
+        )?;
+        for task in &self.0 {
+            let times: Vec<_> = task.produce_times.buckets().collect();
+            let count = times.iter().map(|(_, count)| count).sum();
+            let labels = labels(task);
+            let mut encoder = family.encode_family(&labels)?;
+            encoder.encode_histogram::<NoLabelSet>(task.produce_times.sum_seconds(), count, &times, None)?;
+        }
+        Ok(())
+    }
 }
 
 fn labels(task: &TaskStatus) -> Labels {
@@ -156,7 +199,7 @@ mod tests {
     #[test]
     fn a_task_shows_its_state_and_its_numbers() {
         let mut task = TaskStatus::new("words", 3);
-        (task.state, task.restarts, task.seq) = (TaskState::Running, 2, 41);
+        (task.state, task.seq) = (TaskState::Running, 41);
         (task.offset, task.high_watermark) = (70, 100);
         (task.records, task.results, task.result_bytes, task.rejects) = (75, 40, 9_000, 5);
         task.checkpoint_at = Some(7_500);
@@ -169,7 +212,8 @@ mod tests {
         let line = |line: &str| assert!(text.lines().any(|found| found == line), "{line} in\n{text}");
         line("ovation_task_state{stage=\"words\",partition=\"3\",state=\"running\"} 1");
         line("ovation_task_state{stage=\"words\",partition=\"3\",state=\"stopped\"} 0");
-        line("ovation_task_restarts_total{stage=\"words\",partition=\"3\"} 2");
+        line("ovation_task_restarts_total{stage=\"words\",partition=\"3\",reason=\"chain\"} 0");
+        line("ovation_task_produce_duration_seconds_bucket{le=\"+Inf\",stage=\"words\",partition=\"3\"} 0");
         line("ovation_task_lag_records{stage=\"words\",partition=\"3\"} 30");
         line("ovation_task_result_seq{stage=\"words\",partition=\"3\"} 41");
         line("ovation_task_source_records_total{stage=\"words\",partition=\"3\"} 75");

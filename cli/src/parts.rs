@@ -7,14 +7,16 @@ use ovation_broker::Broker;
 use ovation_client::Cluster;
 use ovation_gateway::{Config, Gateway, Hooks};
 use ovation_topology::{ApplyError, Change, Engine, EngineOptions, Topology};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
+use tracing::info;
 
 use crate::access_args::Entry;
 use crate::args::{EmbeddedArgs, HttpArgs};
 use crate::failure::Failure;
 use crate::fair_args::FairUse;
+use crate::files;
 use crate::modules::Builtin;
 
 /// Reads and checks a topology file.
@@ -80,6 +82,10 @@ impl Front {
     /// else is even read.
     pub(crate) async fn prepare(args: &HttpArgs, entry: Entry, topology: &Topology) -> Result<Self, Failure> {
         let fair = args.fair.fair_use(topology)?;
+        let needed = args.connections.files();
+        if let Err(allowed) = files::allow(needed) {
+            info!(needed, allowed, "fewer files may be open than clients may come: those beyond will wait");
+        }
         let public = listen(args.http, "the gateway", "--http").await?;
         let admin = match args.admin {
             Some(address) => Some(listen(address, "the admin address", "--admin").await?),
@@ -101,9 +107,20 @@ impl Front {
     }
 }
 
+/// Those who wait to be let in when a crowd comes at once: the system's own bound (`net.core.somaxconn`) is this on Linux.
+const BACKLOG: u32 = 4_096;
+
+fn bind(address: SocketAddr) -> std::io::Result<TcpListener> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+    // A restart does not wait for the old connections to be forgotten.
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
+}
+
 /// Binds an address that `option` names.
 pub(crate) async fn listen(address: SocketAddr, what: &str, option: &str) -> Result<TcpListener, Failure> {
-    TcpListener::bind(address).await.map_err(|error| match error.kind() {
+    bind(address).map_err(|error| match error.kind() {
         std::io::ErrorKind::AddrInUse => {
             Failure::Part(format!("start {what}: {address} is in use; choose another with {option}"))
         }
@@ -141,6 +158,8 @@ pub(crate) fn gateway(
         operator_routes: admin.is_none() && args.http.ip().is_loopback(),
         events_topic: stage.source.clone(),
         aggregates_topic: stage.sink.clone(),
+        moments_topic: args.moments_topic.clone().or_else(|| moments_of(&stage.source)),
+        rejects_topic: stage.dead_letter.clone(),
         drain: args.drain,
         connections: args.connections.connections(),
         clients_max: args.connections.feed_clients_max,
@@ -153,6 +172,11 @@ pub(crate) fn gateway(
     let gateway = Gateway::new(config, hooks, stop);
     let served = gateway.clone();
     Ok(Serving { gateway, ended: tokio::spawn(async move { served.serve(public, admin).await }) })
+}
+
+/// The topic with moments that goes with a source: `emoji-moments` with `emoji-events`. A topology may get it later.
+fn moments_of(source: &str) -> Option<String> {
+    source.strip_suffix("-events").map(|prefix| format!("{prefix}-moments"))
 }
 
 /// Starts the engine.

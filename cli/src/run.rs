@@ -3,14 +3,17 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use ovation_broker::Broker;
+use ovation_broker::{Broker, Numbers};
 use ovation_client::Cluster;
 use ovation_gateway::{Gateway, Hooks, Part};
 use ovation_topology::{Action, Change, Engine, EngineOptions, Kind, TaskState};
+use prometheus_client::registry::Registry;
+use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use crate::args::{BrokerArgs, EngineArgs, GatewayArgs, RunArgs, TopologyCommand};
 use crate::failure::Failure;
+use crate::flow::Flow;
 use crate::parts::Front;
 use crate::watch::{Live, Served};
 use crate::{metrics, parts, reset, say, signals, testing, watch};
@@ -48,7 +51,8 @@ pub(crate) async fn run(args: RunArgs) -> Result<(), Failure> {
     let engine_stop = CancellationToken::new();
     let engine =
         Arc::new(parts::engine(cluster.clone(), &topology, &EngineOptions::default(), engine_stop.clone())?);
-    let hooks = engine_hooks(&engine);
+    let flow = Flow::of(&topology);
+    let hooks = engine_hooks(&engine, &flow, broker.as_ref().map(Broker::numbers));
     let mut serving = parts::gateway(&args.http, front, cluster.clone(), &topology, hooks, stop.clone())?;
 
     wait_ready(&engine, &stop).await;
@@ -56,7 +60,7 @@ pub(crate) async fn run(args: RunArgs) -> Result<(), Failure> {
     lines.iter().for_each(say::line);
     say::line("ready     Ctrl-C stops");
     if !args.reload.no_reload {
-        let live = Live { cluster, engine: Arc::clone(&engine), served: Served::of(&topology) };
+        let live = Live { cluster, engine: Arc::clone(&engine), served: Served::of(&topology), flow };
         tokio::spawn(watch.run(live, stop.clone()));
     }
 
@@ -74,9 +78,22 @@ pub(crate) async fn run(args: RunArgs) -> Result<(), Failure> {
 
 /// `ovation broker`.
 pub(crate) async fn broker(args: BrokerArgs) -> Result<(), Failure> {
+    let status = match args.status {
+        Some(address) => Some(parts::listen(address, "the status port", "--status").await?),
+        None => None,
+    };
     let stop = signals::stop_token()?;
     let broker = parts::broker(&args.embedded).await?;
-    say_broker(Some(&broker), &Cluster::new(broker.control_addr().to_string()));
+    let cluster = Cluster::new(broker.control_addr().to_string());
+    say_broker(Some(&broker), &cluster);
+    if let Some(listener) = status {
+        let numbers = broker.numbers();
+        let told = Arc::new(move |registry: &mut Registry| {
+            metrics::register(registry, &[]);
+            numbers.register(registry);
+        });
+        serve_status(listener, cluster, Hooks { metrics: told, ..Hooks::default() }, &stop)?;
+    }
     say::line("ready     Ctrl-C stops");
     stop.cancelled().await;
     broker.shutdown().await;
@@ -116,15 +133,14 @@ pub(crate) async fn engine(args: EngineArgs) -> Result<(), Failure> {
     say_applied(&topology.name, &applied);
     let options = EngineOptions { partitions: args.partitions };
     let engine = Arc::new(parts::engine(cluster.clone(), &topology, &options, stop.clone())?);
+    let flow = Flow::of(&topology);
     if let Some(listener) = health {
-        let address = listener.local_addr().map_err(|error| Failure::part("the status port", &error))?;
-        parts::health(listener, cluster.clone(), engine_hooks(&engine), stop.clone());
-        say::line(format_args!("status    http://{address}/readyz"));
+        serve_status(listener, cluster.clone(), engine_hooks(&engine, &flow, None), &stop)?;
     }
     wait_ready(&engine, &stop).await;
     say::line("ready     Ctrl-C stops");
     if !args.reload.no_reload {
-        let live = Live { cluster, engine: Arc::clone(&engine), served: None };
+        let live = Live { cluster, engine: Arc::clone(&engine), served: None, flow };
         tokio::spawn(watch.run(live, stop.clone()));
     }
     stop.cancelled().await;
@@ -175,12 +191,32 @@ fn say_applied(name: &str, changes: &[Change]) {
     }
 }
 
-/// What the engine adds to health and metrics.
-fn engine_hooks(engine: &Arc<Engine>) -> Hooks {
-    let (watched, counted) = (Arc::clone(engine), Arc::clone(engine));
+/// Serves health and metrics of a process without a gateway, and says where.
+fn serve_status(
+    listener: TcpListener,
+    cluster: Cluster,
+    hooks: Hooks,
+    stop: &CancellationToken,
+) -> Result<(), Failure> {
+    let address = listener.local_addr().map_err(|error| Failure::part("the status port", &error))?;
+    parts::health(listener, cluster, hooks, stop.clone());
+    say::line(format_args!("status    http://{address}/readyz"));
+    Ok(())
+}
+
+/// What the engine, and the broker in the same process, add to health, metrics and the pipeline.
+fn engine_hooks(engine: &Arc<Engine>, flow: &Flow, broker: Option<Numbers>) -> Hooks {
+    let (watched, counted, shown) = (Arc::clone(engine), Arc::clone(engine), Arc::clone(engine));
+    let flow = flow.clone();
     Hooks {
         readiness: Arc::new(move || engine_parts(&watched)),
-        metrics: Arc::new(move |registry| metrics::register(registry, &counted.status())),
+        stages: Arc::new(move || Some(flow.stages(&shown.status()))),
+        metrics: Arc::new(move |registry| {
+            metrics::register(registry, &counted.status());
+            if let Some(broker) = &broker {
+                broker.register(registry);
+            }
+        }),
     }
 }
 

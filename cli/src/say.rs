@@ -55,7 +55,7 @@ pub(crate) fn mistakes(error: &SpecError) {
 }
 
 /// Whether nobody asked for none.
-fn wants_colours() -> bool {
+pub(crate) fn wants_colours() -> bool {
     std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
 }
 

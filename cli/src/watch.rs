@@ -15,6 +15,7 @@ use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
 use crate::failure::Failure;
+use crate::flow::Flow;
 use crate::modules::Builtin;
 use crate::{parts, say, topology};
 
@@ -29,6 +30,8 @@ pub(crate) struct Live {
     pub(crate) engine: Arc<Engine>,
     /// Source and sink that the gateway of this process serves, if it has one.
     pub(crate) served: Option<Served>,
+    /// Where the stages read and write, for those who look at the pipeline.
+    pub(crate) flow: Flow,
 }
 
 /// The topics of a gateway, which it keeps as long as it runs.
@@ -222,6 +225,7 @@ impl Live {
         }
         match self.engine.reload(&topology, &Builtin).await {
             Ok(reloaded) => {
+                self.flow.change(&topology);
                 say::line(format_args!("topology  reloaded: {}", sentence(&reloaded)));
                 self.say_served(&topology);
             }

@@ -250,6 +250,7 @@ impl Worker {
 
     /// One request with one batch; answers everybody. An error means that the connection is of no more use.
     async fn deliver(&self, link: &mut Exchange, jobs: Vec<Job>) -> Result<(), Arc<str>> {
+        let records = jobs.iter().map(|job| job.records.len()).sum::<usize>();
         let (batch, answers) = pack(jobs);
         let outcome = match batch {
             Ok(batch) => self.request(link, batch).await,
@@ -257,6 +258,7 @@ impl Worker {
         };
         match outcome {
             Outcome::Stored(base) => {
+                debug!(topic = %self.topic, partition = self.partition, offset = base, records, "produced");
                 for answer in answers {
                     let place = base + answer.place;
                     answer.give(Ok(place));

@@ -163,17 +163,18 @@ impl Producer {
     /// Sends records in order as one batch in a request of its own, and waits for its acknowledgement. All of them are
     /// stored, or none, and nothing else is on its way to the partition meanwhile: what a fenced topic needs.
     ///
-    /// Together they may hold [`MAX_RECORD_BYTES`]. The partition is the one of the options, or the first key's.
+    /// Answers where the first of them is; nothing if there are none. Together they may hold [`MAX_RECORD_BYTES`]. The partition is the one of the options, or the first key's.
     ///
     /// # Errors
     ///
     /// Any [`ProduceError`]; which of them mean that nothing was stored is said there.
-    pub async fn send_batch(&self, records: Vec<Pair>) -> Result<(), ProduceError> {
+    pub async fn send_batch(&self, records: Vec<Pair>) -> Result<Option<Stored>, ProduceError> {
         let Some((key, _)) = records.first() else {
-            return Ok(());
+            return Ok(None);
         };
         let lane = self.lane(key.as_deref())?;
-        self.submit(lane, records, true).await.map(|_| ())
+        let offset = self.submit(lane, records, true).await?;
+        Ok(Some(Stored { partition: lane.partition, offset }))
     }
 
     /// Whether a send would be tried now: every partition this producer writes to has a connection.

@@ -2,10 +2,11 @@
 //!
 //! `cargo bench -p ovation-gateway --bench ingest`: one process holds the embedded broker, the gateway, the baselines and the
 //! load, and they take turns, so only the ratios mean something. `-- --rounds 3 --seconds 2` makes it shorter, `-- --batches` leaves
-//! single reactions out.
+//! single reactions out, `-- --json FILE` writes the medians down.
 
 #![expect(clippy::unwrap_used, clippy::print_stdout, reason = "a measurement may stop at the first surprise")]
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -35,7 +36,12 @@ struct Plan {
     batch_connections: usize,
     /// Whether single reactions are measured, too.
     singles: bool,
+    /// Where medians are written.
+    json: Option<String>,
 }
+
+/// Medians, by name.
+type Medians = BTreeMap<&'static str, f64>;
 
 impl Plan {
     fn from_args() -> Self {
@@ -45,10 +51,14 @@ impl Plan {
             connections: 64,
             batch_connections: 8,
             singles: true,
+            json: None,
         };
         let args: Vec<String> = std::env::args().collect();
         plan.singles = !args.iter().any(|arg| arg == "--batches");
         for pair in args.windows(2) {
+            if pair[0] == "--json" {
+                plan.json = Some(pair[1].clone());
+            }
             let value = || pair[1].parse::<usize>().unwrap();
             match pair[0].as_str() {
                 "--rounds" => plan.rounds = value(),
@@ -116,20 +126,28 @@ async fn main() {
     });
     let batch = vec![request("/v1/reactions", "application/x-ndjson", &lines.collect::<String>())];
 
+    let mut medians = measure_batches(&plan, &producer, gateway, &batch).await;
     if plan.singles {
-        measure_singles(&plan, bare, gateway, &singles).await;
+        medians.extend(measure_singles(&plan, bare, gateway, &singles).await);
     }
-    measure_batches(&plan, &producer, gateway, &batch).await;
+    if let Some(file) = &plan.json {
+        std::fs::write(file, serde_json::to_string(&medians).unwrap()).unwrap();
+    }
     stop.cancel();
     broker.shutdown().await;
 }
 
-async fn measure_singles(plan: &Plan, bare: SocketAddr, gateway: SocketAddr, requests: &[Vec<u8>]) {
+async fn measure_singles(
+    plan: &Plan,
+    bare: SocketAddr,
+    gateway: SocketAddr,
+    requests: &[Vec<u8>],
+) -> Medians {
     println!(
         "single reactions, HTTP/1.1 keep-alive, {} connections, {:?} a turn",
         plan.connections, plan.time
     );
-    let (mut ratios, mut costs) = (Vec::new(), Vec::new());
+    let (mut ratios, mut costs, mut rates, mut bare_rates) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     for _ in 0..plan.rounds {
         let base = answered(bare, requests, plan.connections, plan.time).await;
         let ours = answered(gateway, requests, plan.connections, plan.time).await;
@@ -138,13 +156,27 @@ async fn measure_singles(plan: &Plan, bare: SocketAddr, gateway: SocketAddr, req
         println!("  bare axum {base}   gateway {ours}   ratio {ratio:.2}");
         ratios.push(ratio);
         costs.push(base.cost_us() / ours.cost_us());
+        rates.push(ours.rate);
+        bare_rates.push(base.rate);
     }
-    println!("  median ratio {:.2}, of CPU time {:.2}", median(ratios), median(costs));
+    let (ratio, cost) = (median(ratios), median(costs));
+    println!("  median ratio {ratio:.2}, of CPU time {cost:.2}");
+    Medians::from([
+        ("single_ratio", ratio),
+        ("single_cpu_ratio", cost),
+        ("single_per_s", median(rates)),
+        ("single_bare_per_s", median(bare_rates)),
+    ])
 }
 
-async fn measure_batches(plan: &Plan, producer: &Producer, gateway: SocketAddr, requests: &[Vec<u8>]) {
+async fn measure_batches(
+    plan: &Plan,
+    producer: &Producer,
+    gateway: SocketAddr,
+    requests: &[Vec<u8>],
+) -> Medians {
     println!("batches of {BATCH} NDJSON, {} connections, {:?} a turn", plan.batch_connections, plan.time);
-    let mut ratios = Vec::new();
+    let (mut ratios, mut rates, mut produced_rates) = (Vec::new(), Vec::new(), Vec::new());
     for _ in 0..plan.rounds {
         let base = produced(producer, plan.batch_connections, plan.time).await;
         let ours = answered(gateway, requests, plan.batch_connections, plan.time).await;
@@ -152,8 +184,16 @@ async fn measure_batches(plan: &Plan, producer: &Producer, gateway: SocketAddr, 
         let rate = ours.rate * BATCH as f64;
         println!("  bare produce {base:>8.0}/s   gateway {rate:>8.0}/s   ratio {:.2}", rate / base);
         ratios.push(rate / base);
+        rates.push(rate);
+        produced_rates.push(base);
     }
-    println!("  median ratio {:.2}", median(ratios));
+    let ratio = median(ratios);
+    println!("  median ratio {ratio:.2}");
+    Medians::from([
+        ("batch_ratio", ratio),
+        ("batch_per_s", median(rates)),
+        ("produce_per_s", median(produced_rates)),
+    ])
 }
 
 fn median(mut values: Vec<f64>) -> f64 {
@@ -298,7 +338,8 @@ async fn produced(producer: &Producer, tasks: usize, time: Duration) -> f64 {
             tokio::spawn(async move {
                 while started.elapsed() < time {
                     let answers = producer.send_all(records.clone()).await;
-                    assert!(answers.iter().all(Result::is_ok));
+                    let failed = answers.iter().find_map(|answer| answer.as_ref().err());
+                    assert!(failed.is_none(), "a record was not stored: {failed:?}");
                     done.fetch_add(answers.len() as u64, Ordering::Relaxed);
                 }
             })

@@ -8,7 +8,7 @@ use utoipa::OpenApi;
 use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
 
 use crate::config::Config;
-use crate::{feed, history, observe, problem, wire};
+use crate::{feed, history, observe, pipeline, problem, wire};
 
 /// What the document says beside the routes.
 #[derive(OpenApi)]
@@ -100,6 +100,18 @@ fn limits(config: &Config) -> Vec<Limit> {
             "records",
             "what one answer with history reads of the topic",
         ),
+        (
+            "history-moments-max",
+            history.moments_max.into(),
+            "moments",
+            "an answer with moments; more begin at its `next`",
+        ),
+        (
+            "history-moments-records-max",
+            history.moments_records_max.into(),
+            "records",
+            "what one answer with moments reads of the end of their topic",
+        ),
         ("history-deadline", seconds(history.deadline), "s", "for how long it reads"),
         (
             "history-requests-max",
@@ -141,10 +153,15 @@ pub(crate) fn document(
         problem::ALL.iter().map(|kind| format!("{}{}", problem::TYPE_PREFIX, kind.name)).collect();
     schemas["Problem"]["properties"]["type"]["enum"] = json!(types.iter().collect::<BTreeSet<&String>>());
     describe_headers(&mut document, event.id_bytes_max);
-    for (_, operation) in operations(&mut document).filter(|(path, _)| *path == history::ROUTE) {
+    for (path, operation) in operations(&mut document) {
+        let most = match path.as_str() {
+            history::ROUTE => config.history.windows_max,
+            history::moments::ROUTE => config.history.moments_max,
+            _ => continue,
+        };
         let parameters = operation["parameters"].as_array_mut().into_iter().flatten();
         for limit in parameters.filter(|parameter| parameter["name"] == "limit") {
-            limit["schema"]["maximum"] = config.history.windows_max.into();
+            limit["schema"]["maximum"] = most.into();
         }
     }
     if config.access.keys.is_some() {
@@ -215,7 +232,7 @@ fn describe_headers(document: &mut Value, id_bytes_max: usize) {
 fn require_tokens(document: &mut Value) {
     document["security"] = json!([{ "token": [] }]);
     for (path, operation) in operations(document) {
-        if operation["tags"] == json!(["operation"]) {
+        if operation["tags"] == json!(["operation"]) && path != pipeline::ROUTE {
             operation["security"] = json!([]);
         } else if path.ends_with("/feed") {
             operation["security"] = json!([{}, { "token": [] }]);

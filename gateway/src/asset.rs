@@ -19,7 +19,13 @@ pub(crate) struct Asset {
     /// None where it would be no smaller.
     packed: Option<Bytes>,
     tag: HeaderValue,
+    caching: HeaderValue,
 }
+
+/// Files that change with the binary, and have no version in their names.
+const ASK_AGAIN: HeaderValue = HeaderValue::from_static("no-cache");
+/// Files that are named after their content.
+const KEEP: HeaderValue = HeaderValue::from_static("public, max-age=31536000, immutable");
 
 impl Asset {
     /// A file of this `Content-Type`.
@@ -35,14 +41,19 @@ impl Asset {
             plain,
             // Hexadecimal digits and quotes are always a value.
             tag: HeaderValue::try_from(tag).unwrap_or_else(|_| HeaderValue::from_static("W/\"\"")),
+            caching: ASK_AGAIN,
         }
+    }
+
+    /// A file whose name tells its content.
+    pub(crate) fn named_after_content(kind: &'static str, text: impl Into<Bytes>) -> Self {
+        Self { caching: KEEP, ..Self::new(kind, text) }
     }
 
     /// The answer to a request with these headers: the file, or that the client has it already.
     pub(crate) fn answer(&self, headers: &HeaderMap) -> Response {
         let common = [
-            // Files change with the binary, and have no version in their names.
-            (header::CACHE_CONTROL, HeaderValue::from_static("no-cache")),
+            (header::CACHE_CONTROL, self.caching.clone()),
             (header::ETAG, self.tag.clone()),
             (header::VARY, HeaderValue::from_static("accept-encoding")),
         ];

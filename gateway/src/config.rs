@@ -21,6 +21,10 @@ pub struct Config {
     pub events_topic: String,
     /// Topic with the stage's results.
     pub aggregates_topic: String,
+    /// Topic with moments. Where it is missing, or none is named, there are none.
+    pub moments_topic: Option<String>,
+    /// Topic with what did not count, for operators. It may be missing, too.
+    pub rejects_topic: Option<String>,
 
     /// Proxies that are believed, and addresses without limits.
     pub network: Network,
@@ -43,7 +47,7 @@ pub struct Config {
     pub connections: Connections,
 
     /// Rooms in memory; the one idle longest is forgotten for a new one, its records stay in the topic. A full room
-    /// (60 finals, 64 updates of 600 bytes) takes about 75 KB: 150 MB at worst for 2,000.
+    /// (60 finals, 64 updates of 600 bytes, 16 moments) takes about 90 KB: 180 MB at worst for 2,000.
     pub rooms_max: usize,
     /// Finals kept for each room: ten minutes of 10 s windows.
     pub finals_per_room: usize,
@@ -53,6 +57,8 @@ pub struct Config {
     pub resume_updates_per_room: usize,
     /// Records read from the end of each partition before the hub says that it is ready.
     pub tail_records: u32,
+    /// The same of moments. They are rare: a busy day's.
+    pub moments_tail_records: u32,
     /// Results kept while an earlier one of their partition is missing.
     pub early_results_max: usize,
     /// How long a missing result may take before its partition is read again; doubled at each further try.
@@ -88,6 +94,8 @@ impl Config {
             cluster,
             events_topic: "emoji-events".into(),
             aggregates_topic: "emoji-aggregates".into(),
+            moments_topic: Some("emoji-moments".into()),
+            rejects_topic: Some("emoji-rejects".into()),
             network: Network::default(),
             ingest: Ingest::default(),
             access: AccessConfig::default(),
@@ -101,6 +109,7 @@ impl Config {
             open_windows_per_room_max: 32,
             resume_updates_per_room: 64,
             tail_records: 20_000,
+            moments_tail_records: 2_000,
             early_results_max: 10_000,
             gap_wait: Duration::from_millis(500),
             clients_max: 15_000,

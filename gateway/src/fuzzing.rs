@@ -13,8 +13,10 @@ use tokio_util::sync::CancellationToken;
 pub use crate::access::fuzzing::{keys, token};
 pub use crate::feed::echo::echo;
 pub use crate::feed::fuzzing::{choice, frames, message};
+pub use crate::history::moments::fuzzing::moment;
 pub use crate::hub::fuzzing::update;
 pub use crate::ingest::fuzzing::{batch, body, reaction};
+pub use crate::pipeline::fuzzing::letter;
 pub use crate::rooms::fuzzing::{rules, settings};
 pub use crate::server::fuzzing::preface;
 

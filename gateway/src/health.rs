@@ -8,10 +8,14 @@ use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use crate::pipeline::StageStatus;
 use crate::{App, metrics, wire};
 
 /// One part's answer to "ready?".
@@ -32,11 +36,14 @@ pub struct Hooks {
     pub readiness: Arc<dyn Fn() -> Vec<Part> + Send + Sync>,
     /// Adds the process's own numbers to `/metrics`. Called for each request: must not block.
     pub metrics: Arc<dyn Fn(&mut Registry) + Send + Sync>,
+    /// Where the stages of an engine in this process stand; none if there is no engine. Called for each request: must not
+    /// block.
+    pub stages: Arc<dyn Fn() -> Option<Vec<StageStatus>> + Send + Sync>,
 }
 
 impl Default for Hooks {
     fn default() -> Self {
-        Self { readiness: Arc::new(Vec::new), metrics: Arc::new(|_| {}) }
+        Self { readiness: Arc::new(Vec::new), metrics: Arc::new(|_| {}), stages: Arc::new(|| None) }
     }
 }
 
@@ -83,7 +90,8 @@ impl App {
         let ready = self.store.is_ready();
         let detail = || format!("no connection to {}", self.config.cluster.endpoint());
         let detail = if ready { String::new() } else { detail() };
-        vec![Part { name: "producer".into(), ready, detail }, self.standing.part(), self.rooms.part()]
+        let producer = Part { name: "producer".into(), ready, detail };
+        vec![producer, self.standing.part(), self.rooms.part(), self.moments.part()]
     }
 }
 
@@ -102,10 +110,25 @@ pub(crate) fn router(hooks: Hooks) -> Router {
             "/metrics",
             get(async move || {
                 let mut registry = Registry::default();
+                register(&mut registry, &(hooks.readiness)());
                 (hooks.metrics)(&mut registry);
                 exposition(metrics::text(&registry))
             }),
         )
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct PartLabel {
+    part: String,
+}
+
+/// Adds which part is ready to an exposition.
+pub(crate) fn register(registry: &mut Registry, parts: &[Part]) {
+    let ready = Family::<PartLabel, Gauge>::default();
+    for part in parts {
+        ready.get_or_create(&PartLabel { part: part.name.clone() }).set(i64::from(part.ready));
+    }
+    registry.register("ovation_part_ready", "1 for a part of the process that does its work", ready);
 }
 
 fn exposition(text: String) -> Response {

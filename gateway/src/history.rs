@@ -6,10 +6,13 @@
 //! a newer epoch tells of a window, older ones do not.
 //!
 //! Every limit ends the answer early, and then it says how to go on.
+//!
+//! The [moments] of a room are asked for in the same way. They are few, so the end of their topic is read at once.
 
 mod answer;
 mod config;
 mod log;
+pub(crate) mod moments;
 mod passed;
 mod query;
 mod result;
@@ -20,7 +23,6 @@ mod write;
 
 use std::io;
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use axum::body::Body;
 use axum::extract::rejection::QueryRejection;
@@ -34,6 +36,7 @@ pub use self::config::History;
 use self::log::{Log, Trouble};
 use self::query::{Format, Params, Query};
 use crate::access::{Action, Caller};
+use crate::ingest::now_ms;
 use crate::problem::Problem;
 use crate::room::Room;
 use crate::{App, wire};
@@ -86,7 +89,7 @@ pub(crate) async fn get(
     caller.may(Action::Watch, &room)?;
     let UrlQuery(params) = params.map_err(|error| Problem::bad_request(error.body_text()))?;
     let config = &app.config.history;
-    let query = Query::read(params, &headers, now(), config)?;
+    let query = Query::read(params, &headers, now_ms(), config)?;
     let place = Arc::clone(&app.histories).try_acquire_owned().map_err(|_| Problem::too_many_histories())?;
     let format = query.format;
     let until = answer::until(config.deadline);
@@ -105,12 +108,16 @@ pub(crate) async fn get(
         let piece = piece.ok_or_else(|| io::Error::other("the gateway ends"))?.map_err(io::Error::other)?;
         Ok::<_, io::Error>(piece.map(|piece| (piece, (answer, cut))))
     });
-    let body = Body::from_stream(pieces);
+    Ok(respond(format, room.as_str(), Body::from_stream(pieces)))
+}
+
+/// An answer in this format; as CSV it is a file of this name.
+fn respond(format: Format, name: &str, body: Body) -> Response {
     let shared = [(header::CACHE_CONTROL, "no-store"), (header::VARY, "accept")];
-    Ok(match format {
+    match format {
         Format::Json => ([(header::CONTENT_TYPE, "application/json")], shared, body).into_response(),
         Format::Csv => {
-            let name = format!("attachment; filename=\"{}.csv\"", room.as_str());
+            let name = format!("attachment; filename=\"{name}.csv\"");
             let mut response =
                 ([(header::CONTENT_TYPE, "text/csv; charset=utf-8; header=present")], shared, body)
                     .into_response();
@@ -120,7 +127,7 @@ pub(crate) async fn get(
             }
             response
         }
-    })
+    }
 }
 
 /// Why there is no answer.
@@ -134,10 +141,4 @@ fn problem(trouble: &Trouble) -> Problem {
             Problem::history_unavailable("the broker does not give the aggregate topic at the moment")
         }
     }
-}
-
-/// Ms since 1970.
-fn now() -> i64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    passed::ms(since)
 }

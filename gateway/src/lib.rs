@@ -18,6 +18,7 @@ mod connections;
 mod cursor;
 mod fair;
 mod feed;
+mod follow;
 mod form;
 #[doc(hidden)]
 pub mod fuzzing;
@@ -31,6 +32,7 @@ mod network;
 mod observe;
 mod operator;
 mod page;
+mod pipeline;
 mod problem;
 mod room;
 mod rooms;
@@ -58,15 +60,19 @@ use crate::fair::Buckets;
 pub use crate::fair::{Fair, Rate, RateError};
 use crate::feed::Crowds;
 use crate::feed::metrics::FeedMetrics;
+use crate::follow::standing::Standing;
+use crate::follow::{Follower, Following};
 pub use crate::health::{Hooks, Part};
 pub use crate::history::History;
 use crate::hub::Hub;
-use crate::hub::follow::{Follower, Standing};
+use crate::hub::moment::Moments;
 pub use crate::ingest::Ingest;
 use crate::ingest::Store;
 use crate::metrics::Metrics;
 pub use crate::network::Network;
 use crate::observe::RequestIds;
+use crate::pipeline::Pipeline;
+pub use crate::pipeline::{StageStatus, TaskStatus};
 use crate::rooms::RoomSettings;
 pub use crate::rooms::{RoomRules, Rooms, RulesError};
 use crate::server::{ConnectionCounts, Server};
@@ -92,9 +98,13 @@ pub(crate) struct App {
     pub(crate) hub: Arc<Hub>,
     /// How far the hub is with reading its topic.
     pub(crate) standing: Arc<Standing>,
+    /// The same for moments.
+    pub(crate) moments: Arc<Standing>,
     pub(crate) store: Store,
     pub(crate) metrics: Metrics,
     pub(crate) feed_metrics: Arc<FeedMetrics>,
+    /// What operators are told of the way of reactions.
+    pub(crate) pipeline: Pipeline,
     pub(crate) request_ids: RequestIds,
     /// Places for bodies that are decompressed.
     pub(crate) decoders: Semaphore,
@@ -123,19 +133,22 @@ pub(crate) struct App {
 impl App {
     fn new(config: Config, hooks: Hooks, shutdown: CancellationToken) -> Arc<Self> {
         let access = Access::new(&config.access);
-        let (hub, feed_metrics) = (Hub::new(&config), Arc::<FeedMetrics>::default());
+        let rooms = Arc::new(RoomSettings::new(&config.rooms));
+        let (hub, feed_metrics) = (Hub::new(&config, Arc::clone(&rooms)), Arc::<FeedMetrics>::default());
         Arc::new(Self {
             cors: access::cors_layer(&access),
             access,
             crowds: Crowds::new(Arc::clone(&hub), Arc::clone(&feed_metrics)),
             hub,
-            standing: Arc::default(),
+            standing: Arc::new(Standing::needed("hub", "aggregate")),
+            moments: Arc::new(Standing::optional("moments", "moment", config.moments_topic.is_some())),
             store: Store::open(&config),
             metrics: Metrics::new(),
             feed_metrics,
+            pipeline: Pipeline::new(config.rejects_topic.is_some()),
             request_ids: RequestIds::new(),
             decoders: Semaphore::new(config.ingest.decoders_max),
-            rooms: Arc::new(RoomSettings::new(&config.rooms)),
+            rooms,
             buckets: Buckets::new(&config.fair, &config.network),
             seats: Arc::new(Semaphore::new(config.clients_max)),
             replays: Arc::new(Semaphore::new(config.replays_max)),
@@ -147,6 +160,27 @@ impl App {
             hooks,
             shutdown,
         })
+    }
+
+    /// Starts to read all topics with numbered records.
+    fn followers(&self) -> [Follower; 3] {
+        let config = &self.config;
+        let following = |topic: Option<&String>, tail_records| Following {
+            cluster: config.cluster.clone(),
+            topic: topic.cloned(),
+            tail_records,
+            early_max: config.early_results_max,
+            gap_wait: config.gap_wait,
+        };
+        let results = following(Some(&config.aggregates_topic), config.tail_records);
+        let moments = following(config.moments_topic.as_ref(), config.moments_tail_records);
+        let rejects = following(config.rejects_topic.as_ref(), pipeline::LETTERS_TAIL);
+        let Pipeline { rejects: letters, standing, .. } = &self.pipeline;
+        [
+            Follower::start(results, Arc::clone(&self.hub), Arc::clone(&self.standing)),
+            Follower::start(moments, Arc::new(Moments(Arc::clone(&self.hub))), Arc::clone(&self.moments)),
+            Follower::start(rejects, Arc::clone(letters), Arc::clone(standing)),
+        ]
     }
 }
 
@@ -176,6 +210,7 @@ impl Gateway {
             let _ = self.app.store.ready(deadline).await;
             self.app.standing.ready().await;
             self.app.rooms.ready().await;
+            self.app.moments.ready().await;
         };
         let _ = tokio::time::timeout(deadline, waiting).await;
         self.parts().iter().all(|part| part.ready)
@@ -191,7 +226,8 @@ impl Gateway {
         let app = &self.app;
         let address = listener.local_addr()?;
         tracing::info!(%address, broker = app.config.cluster.endpoint(), "gateway listens");
-        let follower = Follower::start(&app.config, Arc::clone(&app.hub), Arc::clone(&app.standing));
+        let followers = app.followers();
+        tokio::spawn(pipeline::measure(Arc::clone(app)));
         tokio::spawn(Arc::clone(&app.access).follow_keys(app.shutdown.clone()));
         let cluster = app.config.cluster.clone();
         let rooms = rooms::follow::Follower::start(cluster, &app.config.rooms, Arc::clone(&app.rooms));
@@ -208,7 +244,9 @@ impl Gateway {
             }
         };
         tokio::join!(server.serve(listener, router::router(Arc::clone(app))), operators);
-        follower.stop().await;
+        for follower in followers {
+            follower.stop().await;
+        }
         rooms.stop().await;
         Ok(())
     }

@@ -12,9 +12,10 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::{Registry, Unit};
 
-use crate::App;
+use crate::follow::standing;
 use crate::ingest::Taken;
 use crate::problem::Problem;
+use crate::{App, health};
 
 /// First upper bound of the latency histogram.
 const LATENCY_LEAST_SECONDS: f64 = 0.0005;
@@ -31,6 +32,7 @@ pub(crate) struct Metrics {
     accepted: [Counter; Way::ALL.len()],
     duplicates: [Counter; Way::ALL.len()],
     taps: Counter,
+    acks: Histogram,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -91,6 +93,7 @@ impl Metrics {
             duplicates: of("duplicate"),
             reactions,
             taps: Counter::default(),
+            acks: latency(),
         }
     }
 
@@ -117,6 +120,16 @@ impl Metrics {
         };
     }
 
+    /// The broker has acknowledged what a request or a message brought.
+    pub(crate) fn acknowledged(&self, took: Duration) {
+        self.acks.observe(took.as_secs_f64());
+    }
+
+    /// Reactions that were accepted since the start, and their taps.
+    pub(crate) fn accepted(&self) -> (u64, u64) {
+        (self.accepted.iter().map(Counter::get).sum(), self.taps.get())
+    }
+
     fn register(&self, registry: &mut Registry) {
         registry.register("ovation_http_requests", "Answered requests", self.requests.clone());
         registry.register_with_unit(
@@ -124,6 +137,12 @@ impl Metrics {
             "Time from a request's head to its answer",
             Unit::Seconds,
             self.latency.clone(),
+        );
+        registry.register_with_unit(
+            "ovation_ack_duration",
+            "Time from checked reactions to the broker's acknowledgement, one for each request or message",
+            Unit::Seconds,
+            self.acks.clone(),
         );
         registry.register("ovation_reactions", "Reactions that were answered", self.reactions.clone());
         registry.register("ovation_taps", "Taps of the reactions that were accepted", self.taps.clone());
@@ -148,6 +167,11 @@ pub(crate) fn exposition(app: &App) -> String {
     let mut registry = Registry::default();
     app.metrics.register(&mut registry);
     app.feed_metrics.register(&mut registry);
+    app.pipeline.rejects.register(&mut registry);
+    standing::register(&mut registry, &[&app.standing, &app.moments, &app.pipeline.standing]);
+    let mut parts = app.parts();
+    parts.extend((app.hooks.readiness)());
+    health::register(&mut registry, &parts);
     let mut gauge = |name: &str, help: &str, value: usize| {
         let gauge = Gauge::<i64>::default();
         gauge.set(i64::try_from(value).unwrap_or(i64::MAX));
@@ -156,6 +180,8 @@ pub(crate) fn exposition(app: &App) -> String {
     gauge("ovation_recent_ids", "Ids that are known again", app.store.recent_ids());
     let feeds = app.config.clients_max.saturating_sub(app.seats.available_permits());
     gauge("ovation_feed_clients", "Clients of feeds", feeds);
+    gauge("ovation_feed_clients_max", "Clients that it takes at most", app.config.clients_max);
+    gauge("ovation_hub_rooms", "Rooms that the hub knows", app.hub.rooms_known());
     let counts = &app.connections;
     let now = |counter: &AtomicU64| usize::try_from(counter.load(Ordering::Relaxed)).unwrap_or(usize::MAX);
     gauge("ovation_connections_open", "HTTP connections, without those that became feeds", now(&counts.open));

@@ -84,7 +84,7 @@ fn takes_answer(request: &Request) -> bool {
     let headers = request.headers();
     let route = request.extensions().get::<MatchedPath>().map_or("", MatchedPath::as_str);
     accept::takes_json(headers)
-        || (route == history::ROUTE && accept::takes_csv(headers))
+        || ([history::ROUTE, history::moments::ROUTE].contains(&route) && accept::takes_csv(headers))
         || (feed::EVENT_ROUTES.contains(&route) && accept::takes_events(headers))
 }
 

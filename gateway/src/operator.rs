@@ -12,7 +12,7 @@ use crate::access::{Action, token_in};
 use crate::problem::Problem;
 use crate::room::Room;
 use crate::rooms::admin;
-use crate::{App, health, observe};
+use crate::{App, health, observe, pipeline};
 
 /// Who an admin is in the log and in settings where the token names nobody.
 const NAMELESS: &str = "admin";
@@ -20,6 +20,7 @@ const NAMELESS: &str = "admin";
 /// The routes of an address for operators alone.
 pub(crate) fn router(app: &Arc<App>) -> Router {
     routes(app)
+        .route("/v1/pipeline", get(pipeline::get_for_operators))
         .route("/healthz", get(health::healthz))
         .route("/readyz", get(health::readyz))
         .fallback(async || Problem::not_found())

@@ -134,6 +134,13 @@ impl Problem {
         Self::of(kinds::FORBIDDEN, detail)
     }
 
+    /// Without keys operators are known by the address that they ask.
+    pub(crate) fn operators_only() -> Self {
+        let detail = "this is for operators: ask on the address that --admin names, or start the gateway with --keys and bring a \
+            token with the action `admin`";
+        Self::of(kinds::FORBIDDEN, detail)
+    }
+
     /// The page of a browser is not one that may.
     pub(crate) fn origin_not_allowed(origin: &str) -> Self {
         let detail = format!(

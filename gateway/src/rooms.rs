@@ -109,6 +109,12 @@ pub(crate) struct Settings {
     own: Option<Own>,
 }
 
+impl fmt::Debug for RoomSettings {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("RoomSettings").finish_non_exhaustive()
+    }
+}
+
 /// A room's own settings, with the offset of their record.
 type Stored = (Own, i64);
 
@@ -176,6 +182,15 @@ impl RoomSettings {
             rule: self.rules.find(room).map(|rule| rule.pattern.as_str().to_owned()),
             own: self.read().get(room).map(|(own, _)| own.clone()),
         }
+    }
+
+    /// What a snapshot says of it: the members `open` and `emoji` of a JSON object.
+    pub(crate) fn shown(&self, room: &str) -> String {
+        self.holding(room, |open, taken| {
+            // Texts always serialise.
+            let emoji = serde_json::to_string(&taken.map(Emoji::listed)).unwrap_or_default();
+            format!(r#""open":{open},"emoji":{emoji}"#)
+        })
     }
 
     /// Calls `with` with whether the room is open, and with its list of emoji if there is one.

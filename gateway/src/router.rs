@@ -16,7 +16,7 @@ use crate::access::{Action, Caller};
 use crate::asset::Asset;
 use crate::problem::Problem;
 use crate::room::Room;
-use crate::{App, api, feed, health, history, ingest, observe, operator, page, wire};
+use crate::{App, api, feed, health, history, ingest, observe, operator, page, pipeline, wire};
 
 /// All routes of the gateway.
 pub(crate) fn router(app: Arc<App>) -> Router {
@@ -26,10 +26,12 @@ pub(crate) fn router(app: Arc<App>) -> Router {
         .routes(routes!(rooms))
         .routes(routes!(snapshot))
         .routes(routes!(history::get))
+        .routes(routes!(history::moments::get))
         .routes(routes!(feed::get))
         .routes(routes!(feed::events))
         .routes(routes!(feed::get_rooms))
         .routes(routes!(feed::events_of_rooms))
+        .routes(routes!(pipeline::get))
         .routes(routes!(health::healthz))
         .routes(routes!(health::readyz))
         .split_for_parts();
@@ -38,7 +40,7 @@ pub(crate) fn router(app: Arc<App>) -> Router {
     let document = Arc::new(Asset::new("application/json", document.unwrap_or_default()));
     let api = if app.config.operator_routes { api.merge(operator::routes(&app)) } else { api };
     api.route("/openapi.json", get(async move |headers: HeaderMap| document.answer(&headers)))
-        .merge(page::router())
+        .merge(page::router(&app.access))
         .fallback(async || Problem::not_found())
         .method_not_allowed_fallback(async || Problem::method_not_allowed())
         .layer(from_fn_with_state(Arc::clone(&app), observe::enter))

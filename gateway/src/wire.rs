@@ -3,15 +3,24 @@
 //! same.
 #![cfg_attr(not(test), expect(dead_code, reason = "some messages are written by hand, and described here"))]
 
+mod moment;
+mod pipeline;
+
 use std::collections::BTreeMap;
 
 #[cfg(test)]
 use serde::Deserialize;
 use serde::Serialize;
-use serde_json::Value;
 #[cfg(test)]
 use ts_rs::TS;
 use utoipa::ToSchema;
+
+pub(crate) use self::moment::{Moment, Moments};
+#[cfg(test)]
+pub(crate) use self::moment::{MomentBaseline, MomentPeak, MomentSentiment};
+#[cfg(test)]
+pub(crate) use self::pipeline::{DeadLetter, RejectCounts};
+pub(crate) use self::pipeline::{IngestRates, Pipeline};
 
 /// A reaction as a client sends it to its room.
 #[derive(Debug, Serialize, ToSchema)]
@@ -145,12 +154,19 @@ pub(crate) struct Snapshot {
     room_totals: RoomTotals,
     /// Clients of this gateway that follow the room.
     watching: u64,
+    /// Whether the room takes reactions.
+    open: bool,
+    /// The only emoji that it takes; null if it takes all.
+    emoji: Option<Vec<String>>,
     /// False where a client wanted to resume and could not: what it missed is not there any more, or its cursor is none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(test, ts(optional))]
     resumed: Option<bool>,
     /// The open windows, and the last finals.
     windows: Vec<WindowUpdate>,
+    /// The room's last moments, oldest first, each in its latest revision.
+    #[schema(max_items = 16)]
+    moments: Vec<Moment>,
 }
 
 /// Rooms with windows.
@@ -212,12 +228,32 @@ pub(crate) struct WindowUpdate {
     /// Distinct reactors, an estimate; null where nobody estimates.
     users: Option<u64>,
     /// Mood; null where nobody judges it.
-    #[cfg_attr(test, ts(type = "unknown"))]
-    sentiment: Option<Value>,
+    sentiment: Option<Sentiment>,
+    /// The emoji with the most taps, those with most first.
+    #[serde(default)]
+    #[schema(max_items = 5)]
+    top: Vec<String>,
+    /// Taps a second, over the time that the window has lasted so far.
+    #[serde(default)]
+    rate: f64,
     /// The room's counters since the epoch.
     room_totals: RoomTotals,
     /// The source record that gave rise to it.
     source: UpdateSource,
+}
+
+/// The mood of taps: of those whose emoji is in the ranking of emoji by sentiment.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, ToSchema)]
+#[cfg_attr(test, derive(Deserialize, TS))]
+pub(crate) struct Sentiment {
+    /// From -1, bad, to 1, good; null where there are too few such taps to tell.
+    #[schema(minimum = -1, maximum = 1)]
+    pub(crate) score: Option<f64>,
+    /// Their share of all taps.
+    #[schema(minimum = 0, maximum = 1)]
+    pub(crate) coverage: f64,
+    /// How many they are.
+    pub(crate) n: u64,
 }
 
 /// Names one window of a room: by `name` and `start`, because a session's end grows.
@@ -279,6 +315,10 @@ pub(crate) struct HistoryStep {
     pub(crate) counts: BTreeMap<String, u64>,
     /// How many windows it is made of.
     pub(crate) windows: u64,
+    /// Distinct reactors cannot be added up: always null.
+    pub(crate) users: Option<u64>,
+    /// Mood of its windows, each by the taps that tell of it; null where none does.
+    pub(crate) sentiment: Option<Sentiment>,
 }
 
 /// Cumulative counters of a room.
@@ -305,6 +345,18 @@ pub(crate) struct UpdateSource {
     offset: i64,
 }
 
+/// A record's place in a topic.
+#[derive(Debug, Serialize, ToSchema)]
+#[cfg_attr(test, derive(Deserialize, TS))]
+pub(crate) struct TopicPlace {
+    /// The topic.
+    topic: String,
+    /// Partition.
+    partition: u32,
+    /// Offset.
+    offset: i64,
+}
+
 /// What the feed sends.
 #[derive(Debug, Serialize, ToSchema)]
 #[cfg_attr(test, derive(Deserialize, TS))]
@@ -316,8 +368,17 @@ pub(crate) enum FeedMessage {
     Update {
         /// Where the feed goes on after this one.
         cursor: String,
+        /// Clients of this gateway that follow the room.
+        watching: u64,
         /// The record as it stands in the topic.
         update: WindowUpdate,
+    },
+    /// A burst of the room, or more of one. After a resume it may come again.
+    Moment {
+        /// Where the feed goes on after this one.
+        cursor: String,
+        /// The record as it stands in the topic.
+        moment: Moment,
     },
     /// The client was too slow for some updates, which others have superseded by now. Finals are never left out.
     Skipped {

@@ -2,136 +2,24 @@
 
 #![expect(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
 
+mod stage;
+
 use std::collections::BTreeSet;
-use std::io::Read as _;
-use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
-use ovation_broker::Broker;
-use ovation_client::fluvio::metadata::topic::TopicSpec;
-use ovation_client::{Admin, Cluster, Producer, ProducerOptions, bounds};
-use ovation_gateway::{Config, Gateway, Hooks};
 use serde_json::Value;
-use tokio::net::TcpListener;
-use tokio::task::JoinHandle;
-use tokio_util::sync::CancellationToken;
+use tungstenite::Message;
 use tungstenite::protocol::frame::coding::CloseCode;
-use tungstenite::{Message, WebSocket};
 
-const TOPIC: &str = "emoji-aggregates";
+use self::stage::{Client, PATIENCE, Stage, beside, get};
 
-/// Time for anything that should come.
-const PATIENCE: Duration = Duration::from_secs(20);
-
-/// A broker, and who writes results to it.
-struct Stage {
-    broker: Broker,
-    cluster: Cluster,
-    producer: Producer,
-    _folder: tempfile::TempDir,
-}
-
-impl Stage {
-    async fn start() -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let mut config = ovation_broker::Config::new(folder.path());
-        config.control = "127.0.0.1:0".parse().unwrap();
-        config.spu = "127.0.0.1:0".parse().unwrap();
-        let broker = Broker::start(config).await.unwrap();
-        let cluster = Cluster::new(broker.control_addr().to_string());
-        for topic in ["emoji-events", TOPIC] {
-            Admin::new(&cluster).create(topic, TopicSpec::new_computed(1, 1, None)).await.unwrap();
-            while bounds(&cluster, topic, 0).await.is_err() {
-                tokio::task::yield_now().await;
-            }
-        }
-        let producer = Producer::open(cluster.clone(), TOPIC, ProducerOptions::default());
-        producer.ready(PATIENCE).await.unwrap();
-        Self { broker, cluster, producer, _folder: folder }
-    }
-
-    /// Writes results as they are given: (room, seq, start of the window in s, revision, final).
-    async fn write(&self, results: &[(&str, u64, u64, u64, bool)]) {
-        let records = results.iter().map(|&(room, seq, start, revision, is_final)| {
-            let start = start * 1_000;
-            let value = format!(
-                r#"{{"stage":"reactions","epoch":1,"seq":{seq},"room":"{room}","window":{{"name":"10s","kind":"tumbling","start":{start},"end":{}}},"revision":{revision},"final":{is_final},"total":{revision},"counts":{{"🔥":{revision}}},"users":null,"sentiment":null,"room_totals":{{"reactions":{seq},"late":0,"duplicates":0,"rejected":0}},"source":{{"partition":0,"offset":{seq}}}}}"#,
-                start + 10_000
-            );
-            (Some(room.as_bytes().to_vec()), value.into_bytes())
-        });
-        for answer in self.producer.send_all(records.collect()).await {
-            answer.unwrap();
-        }
-    }
-
-    async fn gateway(&self, change: impl FnOnce(&mut Config)) -> Served {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap();
-        let mut config = Config::new(self.cluster.clone());
-        change(&mut config);
-        let shutdown = CancellationToken::new();
-        let gateway = Gateway::new(config, Hooks::default(), shutdown.clone());
-        let served = gateway.clone();
-        let ended = tokio::spawn(async move { served.serve(listener, None).await.unwrap() });
-        assert!(gateway.ready(PATIENCE).await, "{gateway:?}");
-        Served { address, shutdown, ended }
-    }
-}
-
-struct Served {
-    address: SocketAddr,
-    shutdown: CancellationToken,
-    ended: JoinHandle<()>,
-}
-
-impl Served {
-    async fn end(self) {
-        self.shutdown.cancel();
-        self.ended.await.unwrap();
-    }
-}
-
-/// A client that nobody here wrote.
-struct Client(WebSocket<TcpStream>);
-
-impl Client {
-    fn connect(address: SocketAddr, path: &str) -> Self {
-        let stream = TcpStream::connect(address).unwrap();
-        stream.set_read_timeout(Some(PATIENCE)).unwrap();
-        let (socket, _) = tungstenite::client(format!("ws://{address}{path}"), stream).unwrap();
-        Self(socket)
-    }
-
-    fn next(&mut self) -> Value {
-        loop {
-            match self.0.read().unwrap() {
-                Message::Text(text) => return serde_json::from_str(&text).unwrap(),
-                Message::Ping(_) | Message::Pong(_) => {}
-                other => panic!("{other:?}"),
-            }
-        }
-    }
-
-    /// Messages up to the first of this sequence number.
-    fn until(&mut self, seq: u64) -> Vec<Value> {
-        let mut seen = Vec::new();
-        loop {
-            seen.push(self.next());
-            if seqs(&seen[seen.len() - 1..]) == [seq] {
-                return seen;
-            }
-        }
-    }
-
-    /// The code with which it is closed; what comes before is let go.
-    fn closed(&mut self) -> CloseCode {
-        loop {
-            match self.0.read().unwrap() {
-                Message::Close(Some(frame)) => return frame.code,
-                Message::Close(None) => panic!("no code"),
-                _ => {}
-            }
+/// The code with which a client is closed; what comes before is let go.
+fn closed(client: &mut Client) -> CloseCode {
+    loop {
+        match client.0.read().unwrap() {
+            Message::Close(Some(frame)) => return frame.code,
+            Message::Close(None) => panic!("no code"),
+            _ => {}
         }
     }
 }
@@ -147,11 +35,6 @@ fn finals(messages: &[Value]) -> Vec<u64> {
 
 fn windows(snapshot: &Value) -> Vec<u64> {
     snapshot["windows"].as_array().unwrap().iter().map(|window| window["seq"].as_u64().unwrap()).collect()
-}
-
-/// Runs what waits for a socket beside the runtime.
-async fn beside<T: Send + 'static>(what: impl FnOnce() -> T + Send + 'static) -> T {
-    tokio::task::spawn_blocking(what).await.unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -201,6 +84,29 @@ async fn a_client_resumes_from_the_topic_what_no_gateway_knows_any_more() {
     let rest = beside(move || Client::connect(address, &path).until(901)).await;
     assert_eq!(finals(&rest), expected[finals(&many[..100]).len()..]);
     second.end().await;
+    stage.broker.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_ping_that_finds_the_way_free_again_keeps_no_client_from_the_rest() {
+    let stage = Stage::start().await;
+    let windows: Vec<_> = (1..=600).map(|window| ("a", window, window * 10, 1, true)).collect();
+    stage.write(&windows).await;
+    let gateway = stage
+        .gateway(|config| {
+            config.finals_per_room = 600;
+            config.connections.unsent_bytes_max = 4_096;
+        })
+        .await;
+    let address = gateway.address;
+    let seen = beside(move || {
+        // The first ping comes at once, while the client is given what it missed: in one of a few cases in between.
+        let path = "/v1/rooms/a/feed?after=eyIwIjpbMSwwXX0";
+        (0..40).map(|_| Client::connect(address, path).until(600).len()).collect::<Vec<_>>()
+    })
+    .await;
+    assert_eq!(seen, [600; 40]);
+    gateway.end().await;
     stage.broker.shutdown().await;
 }
 
@@ -312,7 +218,7 @@ async fn a_client_that_does_not_read_is_closed_with_a_code_that_says_so() {
         stage.write(&some).await;
         seq += 200;
     }
-    let code = beside(move || client.closed()).await;
+    let code = beside(move || closed(&mut client)).await;
     assert_eq!(u16::from(code), 4408);
     gateway.end().await;
     stage.broker.shutdown().await;
@@ -337,7 +243,8 @@ async fn at_the_end_clients_are_sent_elsewhere_over_a_while() {
     .await;
     let started = Instant::now();
     gateway.shutdown.cancel();
-    let closing = clients.into_iter().map(|mut client| beside(move || (client.closed(), started.elapsed())));
+    let closing =
+        clients.into_iter().map(|mut client| beside(move || (closed(&mut client), started.elapsed())));
     let closed = futures_util::future::join_all(closing).await;
     assert!(closed.iter().all(|(code, _)| *code == CloseCode::Restart));
     let times: Vec<_> = closed.iter().map(|(_, time)| *time).collect();
@@ -410,15 +317,4 @@ async fn a_client_that_has_seen_more_than_this_gateway_waits_for_it() {
     assert_eq!((seqs(&seen), seen.len()), (vec![3], 1), "no snapshot, and nothing twice");
     gateway.end().await;
     stage.broker.shutdown().await;
-}
-
-/// The answer's text.
-fn get(address: SocketAddr, path: &str) -> String {
-    use std::io::Write as _;
-
-    let mut stream = TcpStream::connect(address).unwrap();
-    write!(stream, "GET {path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n\r\n").unwrap();
-    let mut text = String::new();
-    stream.read_to_string(&mut text).unwrap();
-    text
 }

@@ -138,7 +138,7 @@ macro_rules! targets {
     };
 }
 
-targets!(batch body choice cursor frames headers keys message preface reaction rules settings token update);
+targets!(batch body choice cursor frames headers keys letter message moment preface reaction rules settings token update);
 
 #[test]
 fn every_fuzz_target_is_among_them() {

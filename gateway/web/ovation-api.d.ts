@@ -154,13 +154,25 @@ room_totals: RoomTotals,
  */
 watching: number, 
 /**
+ * Whether the room takes reactions.
+ */
+open: boolean, 
+/**
+ * The only emoji that it takes; null if it takes all.
+ */
+emoji: Array<string> | null, 
+/**
  * False where a client wanted to resume and could not: what it missed is not there any more, or its cursor is none.
  */
 resumed?: boolean, 
 /**
  * The open windows, and the last finals.
  */
-windows: Array<WindowUpdate>, };
+windows: Array<WindowUpdate>, 
+/**
+ * The room's last moments, oldest first, each in its latest revision.
+ */
+moments: Array<Moment>, };
 
 /**
  * Rooms with windows.
@@ -243,7 +255,15 @@ users: number | null,
 /**
  * Mood; null where nobody judges it.
  */
-sentiment: unknown, 
+sentiment: Sentiment | null, 
+/**
+ * The emoji with the most taps, those with most first.
+ */
+top: Array<string>, 
+/**
+ * Taps a second, over the time that the window has lasted so far.
+ */
+rate: number, 
 /**
  * The room's counters since the epoch.
  */
@@ -252,6 +272,23 @@ room_totals: RoomTotals,
  * The source record that gave rise to it.
  */
 source: UpdateSource, };
+
+/**
+ * The mood of taps: of those whose emoji is in the ranking of emoji by sentiment.
+ */
+export type Sentiment = { 
+/**
+ * From -1, bad, to 1, good; null where there are too few such taps to tell.
+ */
+score: number | null, 
+/**
+ * Their share of all taps.
+ */
+coverage: number, 
+/**
+ * How many they are.
+ */
+n: number, };
 
 /**
  * Names one window of a room: by `name` and `start`, because a session's end grows.
@@ -328,7 +365,355 @@ counts: Record<string, number>,
 /**
  * How many windows it is made of.
  */
-windows: number, };
+windows: number, 
+/**
+ * Distinct reactors cannot be added up: always null.
+ */
+users: number | null, 
+/**
+ * Mood of its windows, each by the taps that tell of it; null where none does.
+ */
+sentiment: Sentiment | null, };
+
+/**
+ * What a room's moments were.
+ */
+export type Moments = { 
+/**
+ * The room.
+ */
+room: string, 
+/**
+ * First start of a moment that was asked for, ms since 1970.
+ */
+from: number, 
+/**
+ * First start that was not asked for any more.
+ */
+to: number, 
+/**
+ * Oldest first, each in its latest revision.
+ */
+moments: Array<Moment>, 
+/**
+ * The query that goes on after this answer, relative to its URL; null if this is all.
+ */
+next: string | null, };
+
+/**
+ * A burst of a room, as it stands in the moment topic. It comes again with a higher `revision` while it goes on, and once it is over.
+ */
+export type Moment = { 
+/**
+ * Stage that made it.
+ */
+stage: string, 
+/**
+ * Epoch of the stage: counts resets.
+ */
+epoch: number, 
+/**
+ * 1, 2, 3, … per stage, epoch and source partition.
+ */
+seq: number, 
+/**
+ * The room.
+ */
+room: string, 
+/**
+ * The same in all its revisions.
+ */
+id: string, 
+/**
+ * Name of the window definition that it was seen in.
+ */
+window: string, 
+/**
+ * 1, 2, 3, …; the highest of an id is the truth.
+ */
+revision: number, 
+/**
+ * Whether it is over.
+ */
+final: boolean, 
+/**
+ * Start of the first window of the burst, ms since 1970.
+ */
+start: number, 
+/**
+ * End of its last window so far, ms since 1970.
+ */
+end: number, 
+/**
+ * Taps from start to end.
+ */
+total: number, 
+/**
+ * Its largest window.
+ */
+peak: MomentPeak, 
+/**
+ * What was usual before.
+ */
+baseline: MomentBaseline, 
+/**
+ * How many times the usual the peak was: its rate by that of before, or by one tap a window if that was less.
+ */
+lift: number, 
+/**
+ * How far the peak stands above the usual, in robust standard deviations of square-rooted counts.
+ */
+score: number, 
+/**
+ * The emoji with the most taps.
+ */
+leading: string, 
+/**
+ * Taps by emoji.
+ */
+counts: Record<string, number>, 
+/**
+ * How the mood changed.
+ */
+sentiment: MomentSentiment, 
+/**
+ * From where on all its reactions stand in their topic.
+ */
+replay: TopicPlace, 
+/**
+ * The result that gave rise to it.
+ */
+source: UpdateSource, };
+
+/**
+ * The largest window of a moment.
+ */
+export type MomentPeak = { 
+/**
+ * Its start, ms since 1970.
+ */
+start: number, 
+/**
+ * Taps.
+ */
+total: number, 
+/**
+ * Taps a second.
+ */
+rate: number, 
+/**
+ * Distinct reactors, an estimate; null where nobody estimates.
+ */
+users: number | null, };
+
+/**
+ * What was usual before a moment.
+ */
+export type MomentBaseline = { 
+/**
+ * Taps a second: the median of the windows before.
+ */
+rate: number, };
+
+/**
+ * How the mood changed with a moment; each is null where too few taps tell.
+ */
+export type MomentSentiment = { 
+/**
+ * The score before.
+ */
+before: number | null, 
+/**
+ * The score in its windows.
+ */
+during: number | null, 
+/**
+ * By how much that is more.
+ */
+shift: number | null, };
+
+/**
+ * A record's place in a topic.
+ */
+export type TopicPlace = { 
+/**
+ * The topic.
+ */
+topic: string, 
+/**
+ * Partition.
+ */
+partition: number, 
+/**
+ * Offset.
+ */
+offset: number, };
+
+/**
+ * How reactions get on, as far as this process knows.
+ */
+export type Pipeline = { 
+/**
+ * When it was so, ms since 1970.
+ */
+time: number, 
+/**
+ * What comes in at this gateway.
+ */
+ingest: IngestRates, 
+/**
+ * Where the stages stand; null where no engine runs in this process.
+ */
+stages: Array<StageStatus> | null, 
+/**
+ * What did not count; null where there is no topic with dead letters.
+ */
+rejects: RejectCounts | null, };
+
+/**
+ * Reactions that were accepted in the last seconds.
+ */
+export type IngestRates = { 
+/**
+ * Reactions a second.
+ */
+reactions_per_s: number, 
+/**
+ * Taps a second.
+ */
+taps_per_s: number, };
+
+/**
+ * A stage of the engine in this process.
+ */
+export type StageStatus = { 
+/**
+ * Its name.
+ */
+stage: string, 
+/**
+ * Topic that it reads.
+ */
+source: string, 
+/**
+ * Topic that it writes its results to.
+ */
+sink: string, 
+/**
+ * Its tasks.
+ */
+partitions: Array<TaskStatus>, };
+
+/**
+ * A task: a stage's work on one partition of its source.
+ */
+export type TaskStatus = { 
+/**
+ * The partition.
+ */
+partition: number, 
+/**
+ * `starting`, `running`, `waiting`, `stopped` or `finished`.
+ */
+state: string, 
+/**
+ * `active`, or `standby` while another engine stores the same results.
+ */
+role: string, 
+/**
+ * What went wrong last; null if all is well.
+ */
+error: string | null, 
+/**
+ * Next offset of the source.
+ */
+offset: number, 
+/**
+ * Records of the source that are known and not processed yet.
+ */
+lag: number, 
+/**
+ * Stream time less grace, ms since 1970; null before the first record.
+ */
+watermark: number | null, 
+/**
+ * When its last checkpoint was stored, ms since 1970; null before the first one.
+ */
+checkpoint_at: number | null, };
+
+/**
+ * Dead letters of all rooms and gateways.
+ */
+export type RejectCounts = { 
+/**
+ * Since when they are counted, ms since 1970.
+ */
+since: number, 
+/**
+ * How many came.
+ */
+total: number, 
+/**
+ * The same by reason.
+ */
+by_reason: Record<string, number>, 
+/**
+ * The last ones, also from before, the newest first.
+ */
+last: Array<DeadLetter>, };
+
+/**
+ * An event that did not count, as it stands in the dead-letter topic.
+ */
+export type DeadLetter = { 
+/**
+ * Why: stable.
+ */
+reason: string, 
+/**
+ * A sentence for a person.
+ */
+detail: string, 
+/**
+ * The room, where it could be made out.
+ */
+room?: string, 
+/**
+ * Name of the window definition that it came too late for.
+ */
+window?: string, 
+/**
+ * How many of its windows hold the event's time and had closed.
+ */
+windows_missed?: number, 
+/**
+ * The event as it was received; base64 if `event_encoding` says so.
+ */
+event: string, 
+/**
+ * `base64` where the event is not UTF-8.
+ */
+event_encoding?: string, 
+/**
+ * Stage that refused it.
+ */
+stage: string, 
+/**
+ * Epoch of the stage.
+ */
+epoch: number, 
+/**
+ * 1, 2, 3, … per stage, epoch and source partition.
+ */
+seq: number, 
+/**
+ * Where the event stands.
+ */
+source: TopicPlace, 
+/**
+ * True where the letter was too long, and its texts are there in part.
+ */
+cut?: boolean, };
 
 /**
  * Cumulative counters of a room.
@@ -373,9 +758,21 @@ export type FeedMessage = { "type": "snapshot" } & Snapshot | { "type": "update"
  */
 cursor: string, 
 /**
+ * Clients of this gateway that follow the room.
+ */
+watching: number, 
+/**
  * The record as it stands in the topic.
  */
-update: WindowUpdate, } | { "type": "skipped", 
+update: WindowUpdate, } | { "type": "moment", 
+/**
+ * Where the feed goes on after this one.
+ */
+cursor: string, 
+/**
+ * The record as it stands in the topic.
+ */
+moment: Moment, } | { "type": "skipped", 
 /**
  * How many.
  */

@@ -1,6 +1,6 @@
 // Types of /ovation.js. What goes over the wire comes from the gateway's own types: /ovation-api.d.ts
 
-import type { Problem, Snapshot, WindowUpdate } from "./ovation-api.js";
+import type { Moment, Problem, Reaction, Snapshot, WindowUpdate } from "./ovation-api.js";
 
 export type * from "./ovation-api.js";
 
@@ -26,6 +26,10 @@ export interface OvationEvents {
   snapshot: Snapshot;
   /** A window's new counts. Of two for one window the higher `revision` is the truth. */
   update: WindowUpdate;
+  /** Something has happened: the crowd burst out. Of two with one `id` the higher `revision` is the truth. */
+  moment: Moment;
+  /** So many taps are not stored yet. */
+  waiting: number;
   /** So many updates came faster than they were taken, and have been superseded; finals never are. */
   skipped: number;
   /** A reaction that was given up, or trouble with the feed. */
@@ -38,6 +42,14 @@ export interface Stored {
   id: string;
   /** Taps in it: this one, and those that were sent with it. */
   count: number;
+}
+
+/** A reaction that is not stored yet. */
+export interface Waiting extends Reaction {
+  id: string;
+  count: number;
+  /** It is given up then, ms since 1970: a server remembers ids for a minute, and after that it might count twice. */
+  until: number;
 }
 
 /** Why something failed. `message` is for people. */
@@ -56,11 +68,20 @@ export declare class Ovation extends EventTarget {
   readonly state: State;
   /** The room's counters, once they are known. */
   readonly totals?: Snapshot["room_totals"];
+  /** Clients of this gateway that follow the room, once it is known. */
+  readonly watching?: number;
+  /** Reactions that are not stored yet, at most 64: for a page that keeps them until it is loaded again. */
+  readonly waiting: Waiting[];
   /**
    * Sends taps of an emoji, 1 to 100, together with others of the moment. Resolves when they are stored. Rejects with an
    * `OvationError`, which the event `error` tells too, so that nobody has to wait for the promise.
    */
   react(emoji: string, count?: number): Promise<Stored>;
+  /**
+   * Sends what was `waiting` when the page was left, under the same ids, so that each counts once. What is older than its
+   * `until` is given up. One promise each, as of `react`.
+   */
+  resend(waiting: Waiting[]): Promise<Stored>[];
   /** Calls `listener` with each event's detail; the answer ends that. */
   on<Type extends keyof OvationEvents>(type: Type, listener: (detail: OvationEvents[Type]) => void): () => void;
   addEventListener<Type extends keyof OvationEvents>(

@@ -14,6 +14,7 @@ const BACKOFF_MS_MAX = 15_000;
 /** Close codes: go to another gateway; the token is not taken, or not for this room. */
 const MOVE_ON = [1001, 1012];
 const DENIED = [4401, 4403];
+const GIVEN_UP = "Your reaction could not be sent. Is the network there?";
 
 const now = () => Date.now();
 /** Spread, so that a crowd does not come back in one instant. */
@@ -40,6 +41,7 @@ export class OvationError extends Error {
 export class Ovation extends EventTarget {
   state;
   totals;
+  watching;
   #options;
   #base;
   #bearer;
@@ -87,21 +89,24 @@ export class Ovation extends EventTarget {
     let way = this.#open.get(emoji);
     if (!way || !good || way.item.count + count > COUNT_MAX) {
       const { room, user } = this.#options;
-      way = { item: { room, emoji, count: 0, user, id: newId() }, until: now() + GIVE_UP_MS, tries: 0 };
-      way.promise = new Promise((done, fail) => Object.assign(way, { done, fail }));
-      // Who does not wait for the answer hears of `error`.
-      way.promise.catch(() => {});
-      if (!good) this.#fail(way, `A reaction has 1 to ${COUNT_MAX} taps.`);
-      else if (this.state === "closed") this.#fail(way, "The room is left.");
-      else if (this.#queue.size >= QUEUE_MAX) this.#fail(way, "That is too fast. Wait a moment.");
-      else {
-        this.#queue.set(way.item.id, way);
-        this.#open.set(emoji, way);
-      }
+      way = this.#take({ room, emoji, count: 0, user, id: newId() }, now() + GIVE_UP_MS, good);
+      if (!way.failed) this.#open.set(emoji, way);
     }
     way.item.count += count;
+    this.#count();
     if (!this.#timer) this.#pump();
     return way.promise;
+  }
+
+  get waiting() {
+    return Array.from(this.#queue.values(), ({ item, until }) => ({ ...item, until }));
+  }
+
+  resend(waiting) {
+    const ways = waiting.map(({ until, ...item }) => this.#take(item, until, until > now()));
+    this.#count();
+    this.#pump();
+    return ways.map((way) => way.promise);
   }
 
   close() {
@@ -110,6 +115,23 @@ export class Ovation extends EventTarget {
     this.#off.abort();
     this.#turn++;
     this.#drop(this.#socket);
+  }
+
+  #take(item, until, good) {
+    const way = { item, until, tries: 0 };
+    way.promise = new Promise((done, fail) => Object.assign(way, { done, fail }));
+    // Who does not wait for the answer hears of `error`.
+    way.promise.catch(() => {});
+    if (!good) this.#fail(way, item.count ? GIVEN_UP : `A reaction has 1 to ${COUNT_MAX} taps.`);
+    else if (this.state === "closed") this.#fail(way, "The room is left.");
+    else if (this.#queue.size >= QUEUE_MAX) this.#fail(way, "That is too fast. Wait a moment.");
+    else this.#queue.set(item.id, way);
+    return way;
+  }
+
+  /** Tells how many taps are not stored yet. */
+  #count() {
+    this.#tell("waiting", this.waiting.reduce((taps, { count }) => taps + count, 0));
   }
 
   #tell(type, detail) {
@@ -187,9 +209,14 @@ export class Ovation extends EventTarget {
 
   #store(way) {
     const { id, count } = way.item;
-    clearTimeout(way.timer);
-    this.#queue.delete(id);
+    this.#settle(way);
     way.done({ id, count });
+  }
+
+  #settle(way) {
+    clearTimeout(way.timer);
+    this.#queue.delete(way.item.id);
+    this.#count();
   }
 
   /** Tries again later, unless the problem stays or the time is over. */
@@ -208,7 +235,7 @@ export class Ovation extends EventTarget {
       this.#told ||= told;
       this.#pause = Math.max(this.#pause, next);
       this.#wait(0);
-    } else this.#fail(way, detail ?? title ?? "Your reaction could not be sent. Is the network there?", problem);
+    } else this.#fail(way, detail ?? title ?? GIVEN_UP, problem);
   }
 
   #free(way) {
@@ -217,8 +244,8 @@ export class Ovation extends EventTarget {
   }
 
   #fail(way, why, problem) {
-    const error = new OvationError(why, problem);
-    this.#queue.delete(way.item.id);
+    const error = (way.failed = new OvationError(why, problem));
+    this.#settle(way);
     way.fail(error);
     this.#tell("error", error);
   }
@@ -302,12 +329,13 @@ export class Ovation extends EventTarget {
     if (cursor) {
       this.#cursor = cursor;
       this.#proven();
-      this.totals = (message.update ?? message).room_totals;
+      this.totals = (message.update ?? message).room_totals ?? this.totals;
+      this.watching = message.watching ?? this.watching;
     }
     if (type === "snapshot") {
       this.#say("live");
       this.#tell(type, message);
-    } else if (type === "update") this.#tell(type, message.update);
+    } else if (type === "update" || type === "moment") this.#tell(type, message[type]);
     else if (type === "skipped") this.#tell(type, message.count);
     else if (type === "ack" && way) this.#store(way);
     else if (type === "error" && way) this.#refuse(way, problem);

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
 const TARGET: &str = "wasm32-unknown-unknown";
-const MODULES: [&str; 6] = ["validate", "window", "fence", "word-count", "number", "room"];
+const MODULES: [&str; 7] = ["validate", "window", "moments", "fence", "word-count", "number", "room"];
 /// Those of `examples/smartmodules`, built as their readers build them. Only tests embed them.
 const EXAMPLES: [&str; 2] = ["long-words", "running-total"];
 /// Crates whose change makes the bytes stale, beside the modules themselves.
@@ -33,6 +33,9 @@ fn build() -> Result<(), String> {
     for folder in own.chain(EXAMPLES.map(|name| examples.join(name))) {
         println!("cargo::rerun-if-changed={}", folder.join("src").display());
         println!("cargo::rerun-if-changed={}", folder.join("Cargo.toml").display());
+    }
+    for file in ["build.rs", "data"] {
+        println!("cargo::rerun-if-changed={}", smartmodules.join("reaction").join(file).display());
     }
     println!("cargo::rerun-if-changed={}", root.join("Cargo.toml").display());
 

@@ -6,7 +6,7 @@ use std::time::Instant;
 use ovation_client::{ChainRecord, ChainStream};
 use tokio::time::MissedTickBehavior;
 use tokio_util::task::AbortOnDropHandle;
-use tracing::info;
+use tracing::{debug, info};
 
 use crate::control::Piece;
 use crate::failure::Failure;
@@ -16,7 +16,7 @@ use crate::outlet::{Errand, Outlet, superseded};
 use crate::restore::{Restored, last_stored};
 use crate::router::{Router, Start, Tally};
 use crate::standby::{OutletKind, Standby, TAKEOVER};
-use crate::status::TaskRole;
+use crate::status::{Cause, TaskRole, Times};
 use crate::task::Task;
 use crate::tick::{Ticker, now_ms};
 
@@ -34,6 +34,10 @@ pub(crate) struct Carrier<'a> {
     inbox: VecDeque<ChainRecord>,
     /// When the chain answered last.
     answered: Instant,
+    /// Answers that were not reported yet.
+    answers: u64,
+    /// Numbers of the last result and dead letter of the answer before.
+    told: (u64, u64),
     /// End of the source when this run began: past it the task is live.
     live_from: i64,
     /// None while this task is the active one. A task begins as what it was before; the first time it is active, because it
@@ -72,6 +76,8 @@ impl<'a> Carrier<'a> {
             ticker,
             inbox: VecDeque::new(),
             answered: Instant::now(),
+            answers: 0,
+            told: (start.seq, start.reject_seq),
             live_from: restored.high_watermark,
             standby: was_standby.then(|| Standby::open(&task.cluster, &task.plan)),
             lookout: AbortOnDropHandle::new(tokio::spawn(lookout.run())),
@@ -106,7 +112,7 @@ impl<'a> Carrier<'a> {
                 }
                 ended = &mut self.lookout => {
                     let what = ended.map_or_else(|fault| fault.to_string(), |epoch| format!("epoch {epoch} has begun"));
-                    return Err(Failure::Restart(what));
+                    return Err(Failure::Restart(Cause::Epoch, what));
                 }
                 () = self.task.shutdown.cancelled() => {
                     info!(stage = self.task.plan.stage, partition = self.task.plan.partition, "the task ends");
@@ -122,6 +128,8 @@ impl<'a> Carrier<'a> {
             let Some(record) = self.inbox.pop_front() else { break };
             if self.router.take(record)? {
                 self.answered = Instant::now();
+                self.answers += 1;
+                self.tell();
             }
             // Once for all that came together: whoever catches up stores large batches, and the last checkpoint alone.
             if self.inbox.is_empty() || self.is_full() {
@@ -130,6 +138,23 @@ impl<'a> Carrier<'a> {
         }
         self.tick();
         Ok(())
+    }
+
+    /// Says what an answer brought, for whoever follows a record from its offset to the numbers of its results.
+    fn tell(&mut self) {
+        let (seq, reject_seq) = (self.router.results.seen, self.router.rejects.seen);
+        let (before, rejects_before) = std::mem::replace(&mut self.told, (seq, reject_seq));
+        let Some(progress) = &self.router.progress else { return };
+        debug!(
+            topic = self.task.plan.source,
+            offset = progress.first,
+            next = progress.next,
+            seq = (seq > before).then_some(before + 1),
+            last_seq = (seq > before).then_some(seq),
+            rejects = reject_seq.saturating_sub(rejects_before),
+            watermark = progress.watermark,
+            "chain answered"
+        );
     }
 
     fn is_full(&self) -> bool {
@@ -185,8 +210,11 @@ impl<'a> Carrier<'a> {
     fn count_stored(&mut self) {
         let results = std::mem::take(&mut self.router.results.tally);
         let rejects = std::mem::take(&mut self.router.rejects.tally);
+        let times = std::mem::take(&mut self.router.results.times);
+        self.router.rejects.times = Times::default();
         self.task.status.send_modify(|status| {
             status.results += results.records;
+            status.produce_times.merge(&times);
             status.result_bytes += results.bytes;
             status.rejects += rejects.records;
             status.reject_bytes += rejects.bytes;
@@ -219,6 +247,7 @@ impl<'a> Carrier<'a> {
         self.tick();
         if self.ticker.is_stalled() {
             return Err(Failure::Restart(
+                Cause::Chain,
                 "failed to hear from the chain: a tick was not answered".to_owned(),
             ));
         }
@@ -261,7 +290,7 @@ impl<'a> Carrier<'a> {
                 Ok(place) => has_moved |= self.confirm(kind, place)?,
                 Err(stop @ Failure::Stop(_)) => return Err(stop),
                 // A broker that is away is away for the other engine as well.
-                Err(Failure::Restart(_)) => has_moved = true,
+                Err(Failure::Restart(..)) => has_moved = true,
             }
         }
         if has_moved {
@@ -316,10 +345,11 @@ impl<'a> Carrier<'a> {
         }
     }
 
-    fn report(&self, checkpoint: Option<i64>) {
-        let router = &self.router;
+    fn report(&mut self, checkpoint: Option<i64>) {
+        let (router, answers) = (&self.router, std::mem::take(&mut self.answers));
         self.task.status.send_modify(|status| {
             status.error = None;
+            status.answers += answers;
             status.records += u64::try_from(router.next() - status.offset).unwrap_or(0);
             status.offset = router.next();
             status.high_watermark = status.high_watermark.max(router.next());
@@ -327,6 +357,7 @@ impl<'a> Carrier<'a> {
             status.reject_seq = router.rejects.stored;
             if checkpoint.is_some() {
                 status.checkpoint = checkpoint;
+                status.checkpoints += 1;
                 status.checkpoint_at = Some(now_ms());
             }
             if let Some(progress) = &router.progress {

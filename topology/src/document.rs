@@ -270,7 +270,7 @@ document! {
     /// A test of a stage, on the real SmartModules and without a broker. Times count from the test's start; `"@10s"` anywhere in a
     /// value is that time as a number of milliseconds.
     TestDoc, "a test with `inputs` and what is expected" {
-        /// Stage under test; the only one if there is one. What it writes is read by the stages behind it.
+        /// Stage under test; the first one if absent. What it writes is read by the stages behind it.
         optional "stage" stage: At<String>,
         /// Records and ticks in order.
         required "inputs" inputs: At<Vec<At<InputDoc>>>,

@@ -6,14 +6,14 @@ use tokio::sync::{Mutex, watch};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
-use tracing::{error, info};
+use tracing::{Instrument as _, debug_span, error, info};
 
 use crate::modules::{ModuleError, Modules, resolve};
 use crate::partitions::Partitions;
 use crate::plan::{TaskPlan, plan};
 use crate::reload::{Reloaded, StagePlan, by_stage};
 use crate::spec::Topology;
-use crate::status::{TaskState, TaskStatus};
+use crate::status::{Cause, TaskState, TaskStatus};
 use crate::task::Task;
 
 /// How an [`Engine`] works.
@@ -219,7 +219,11 @@ impl RunningStage {
     fn spawn(&mut self, cluster: Cluster, plan: TaskPlan, report: watch::Sender<TaskStatus>) {
         let stop = self.stop.clone();
         self.tasks.spawn(async move {
-            let make = || Task::new(cluster.clone(), plan.clone(), report.clone(), stop.clone()).supervise();
+            let make = || {
+                let span = debug_span!("task", stage = plan.stage, partition = plan.partition);
+                let task = Task::new(cluster.clone(), plan.clone(), report.clone(), stop.clone());
+                task.supervise().instrument(span)
+            };
             restart_crashed(make, &report, &stop, CRASH_PAUSE).await;
         });
     }
@@ -258,6 +262,7 @@ async fn restart_crashed<F>(
             status.ready = false;
             status.error = Some(format!("the task has crashed: {fault}"));
             status.restarts += 1;
+            status.restarts_by.count(Cause::Fault);
         });
         tokio::select! {
             () = tokio::time::sleep(pause) => {}

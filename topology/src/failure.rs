@@ -1,13 +1,14 @@
 use ovation_client::{Error as ClientError, ProduceError};
 
 use crate::router::Breach;
+use crate::status::Cause;
 
 /// Why a task ended.
 #[derive(Debug, Clone, thiserror::Error)]
 pub(crate) enum Failure {
     /// Starting again, from the checkpoint, is the way out.
-    #[error("{0}")]
-    Restart(String),
+    #[error("{1}")]
+    Restart(Cause, String),
     /// Somebody has to decide.
     #[error("{0}")]
     Stop(String),
@@ -15,18 +16,18 @@ pub(crate) enum Failure {
 
 impl From<ClientError> for Failure {
     fn from(error: ClientError) -> Self {
-        Failure::Restart(error.to_string())
+        Failure::Restart(Cause::Broker, error.to_string())
     }
 }
 
 impl From<ProduceError> for Failure {
     fn from(error: ProduceError) -> Self {
-        Failure::Restart(error.to_string())
+        Failure::Restart(Cause::Broker, error.to_string())
     }
 }
 
 impl From<Breach> for Failure {
     fn from(breach: Breach) -> Self {
-        Failure::Restart(format!("failed to use what the chain returned: {breach}"))
+        Failure::Restart(Cause::Chain, format!("failed to use what the chain returned: {breach}"))
     }
 }

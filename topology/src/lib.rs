@@ -59,4 +59,4 @@ pub use spec::{
     Checked, Column, Emit, ModuleSource, Retention, SmartModule, Stage, TableFormat, Topic, Topology,
     Transform, Window, WindowKind,
 };
-pub use status::{StateSize, TaskRole, TaskState, TaskStatus};
+pub use status::{Cause, Restarts, StateSize, TaskRole, TaskState, TaskStatus, Times};

@@ -74,6 +74,11 @@ impl Resolved {
     pub(crate) fn named(cluster_name: &str, wasm: Vec<u8>) -> Self {
         Self { cluster_name: cluster_name.to_owned(), sha256: hex_digest(&wasm), wasm }
     }
+
+    /// Whether it packs and unpacks records where it is told to, as modules of this project's shell do.
+    pub(crate) fn packs(&self) -> bool {
+        exports(&self.wasm, "ovation_packs").unwrap_or(false)
+    }
 }
 
 /// The bytes of every SmartModule of a topology, by its name there.
@@ -154,6 +159,57 @@ pub(crate) fn read_module(path: &Path) -> std::io::Result<Vec<u8>> {
 /// Whether these are the bytes of a WebAssembly module, by their first ones.
 pub(crate) fn is_wasm(bytes: &[u8]) -> bool {
     bytes.starts_with(b"\0asm")
+}
+
+/// Whether a module exports something under this name; none where its bytes are damaged.
+fn exports(wasm: &[u8], name: &str) -> Option<bool> {
+    const HEADER_BYTES: usize = 8;
+    const EXPORTS: u8 = 7;
+    let mut module = Bytes(wasm.get(HEADER_BYTES..)?);
+    while let Some(section) = module.byte() {
+        let length = module.number()?;
+        let mut content = Bytes(module.take(length)?);
+        if section == EXPORTS {
+            for _ in 0..content.number()? {
+                let length = content.number()?;
+                if content.take(length)? == name.as_bytes() {
+                    return Some(true);
+                }
+                // Its kind, and its index among those of its kind.
+                content.byte()?;
+                content.number()?;
+            }
+        }
+    }
+    Some(false)
+}
+
+/// WebAssembly's binary format, as far as the names of exports need it.
+struct Bytes<'a>(&'a [u8]);
+
+impl<'a> Bytes<'a> {
+    fn take(&mut self, length: usize) -> Option<&'a [u8]> {
+        let (taken, rest) = self.0.split_at_checked(length)?;
+        self.0 = rest;
+        Some(taken)
+    }
+
+    fn byte(&mut self) -> Option<u8> {
+        self.take(1).map(|bytes| bytes[0])
+    }
+
+    /// Seven bits a byte, least significant first.
+    fn number(&mut self) -> Option<usize> {
+        let mut number = 0;
+        for shift in (0..u32::BITS).step_by(7) {
+            let byte = self.byte()?;
+            number |= u64::from(byte & 0x7f) << shift;
+            if byte & 0x80 == 0 {
+                return usize::try_from(number).ok();
+            }
+        }
+        None
+    }
 }
 
 /// A file's name in the letters that Fluvio allows.

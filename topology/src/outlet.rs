@@ -4,13 +4,14 @@ use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use ovation_client::{Cluster, ProduceError, Producer, ProducerOptions};
-use tracing::{info, warn};
+use tracing::{debug, info, warn};
 
 use crate::control::{RESYNC_KEY, Resync};
 use crate::failure::Failure;
 use crate::fence::{Delivery, Place, Reconciliation, Sent, Step, expected_by_fence, guesses};
 use crate::restore::last_stored;
 use crate::router::{Numbering, Outgoing};
+use crate::status::Cause;
 use crate::task::Task;
 
 /// Bytes of one batch, about: large enough to be cheap, small enough for any fetch to hold many (docs/fluvio.md 1), and far from a
@@ -82,8 +83,13 @@ impl Outlet {
         let mut stuck_since: Option<Instant> = None;
         while !errand.numbering.pending.is_empty() {
             let (batch, last) = next_batch(&errand.numbering.pending);
+            let (records, started) = (batch.len(), Instant::now());
             match self.producer.send_batch(batch).await {
-                Ok(()) => {
+                Ok(place) => {
+                    errand.numbering.times.add(started.elapsed());
+                    let (topic, seq) = (&self.topic, last + 1 - records as u64);
+                    let offset = place.map(|place| place.offset);
+                    debug!(topic, offset, records, seq, last_seq = last, "delivered");
                     errand.numbering.confirm(last);
                     sent.reach(last);
                     reconciliation = Reconciliation::default();
@@ -115,7 +121,7 @@ impl Outlet {
         let epoch = case.errand.epoch;
         loop {
             if case.since.elapsed() > GIVE_UP {
-                return Err(Failure::Restart(case.error.to_string()));
+                return Err(Failure::Restart(Cause::Broker, case.error.to_string()));
             }
             if case.expected.is_none() {
                 // The broker is away, or ails: it is given a moment, and then its log is asked what arrived.
@@ -127,7 +133,7 @@ impl Outlet {
             let stored = match self.look(case.errand).await {
                 Ok(stored) => stored,
                 Err(stop @ Failure::Stop(_)) => return Err(stop),
-                Err(Failure::Restart(_)) => {
+                Err(Failure::Restart(..)) => {
                     tokio::time::sleep(LOOK_INTERVAL).await;
                     continue;
                 }
@@ -144,7 +150,9 @@ impl Outlet {
                     match self.search_fence(&case, stored).await? {
                         Search::SetRight(expected) => case.expected = Some(expected),
                         Search::Over => {}
-                        Search::InVain => return Err(Failure::Restart(case.error.to_string())),
+                        Search::InVain => {
+                            return Err(Failure::Restart(Cause::Broker, case.error.to_string()));
+                        }
                     }
                 }
                 Step::Send => return Ok(Delivery::Stored),
@@ -199,7 +207,7 @@ impl Outlet {
         );
         let resync = Resync { stage: &errand.task.plan.stage, epoch: from.epoch, from: from.seq, to };
         let value = serde_json::to_vec(&resync).unwrap_or_default();
-        self.producer.send_batch(vec![(Some(RESYNC_KEY.as_bytes().to_vec()), value)]).await
+        self.producer.send_batch(vec![(Some(RESYNC_KEY.as_bytes().to_vec()), value)]).await.map(drop)
     }
 
     /// Stores records that nothing fences, in order; a batch that was not acknowledged is sent again, so a record may be
@@ -211,7 +219,7 @@ impl Outlet {
             let count = batch_length(rest.iter().map(|(_, value)| value.len()));
             let (batch, after) = rest.split_at(count);
             match self.producer.send_batch(batch.to_vec()).await {
-                Ok(()) => rest = after,
+                Ok(_) => rest = after,
                 Err(error @ (ProduceError::TooLarge { .. } | ProduceError::Refused(_))) => {
                     return Err(error.into());
                 }
@@ -274,10 +282,11 @@ enum Search {
 
 /// The end of a task whose epoch is over.
 pub(crate) fn superseded(topic: &str, place: Place, epoch: u64) -> Failure {
-    Failure::Restart(format!(
+    let why = format!(
         "failed to store in topic {topic:?}: epoch {} has begun, this task is of epoch {epoch}",
         place.epoch
-    ))
+    );
+    Failure::Restart(Cause::Epoch, why)
 }
 
 /// The next batch, and the number of its last record.

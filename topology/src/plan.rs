@@ -73,13 +73,25 @@ fn idleness(stage: &Stage) -> Duration {
 fn chain(stage: &Stage, modules: &BTreeMap<String, Resolved>) -> Vec<ChainModule> {
     let named =
         |uses: &str| modules.get(uses).map_or_else(|| uses.to_owned(), |found| found.cluster_name.clone());
-    let modules = stage
-        .transforms
-        .iter()
-        .map(|transform| ChainModule { name: named(&transform.uses), params: transform.parameters() });
+    let transforms =
+        stage.transforms.iter().map(|transform| (transform.uses.as_str(), transform.parameters()));
     // What holds no state has no numbers either: the engine's own module gives them.
-    let number = (!stage.is_stateful()).then(|| ChainModule { name: named(NUMBER), params: BTreeMap::new() });
-    modules.chain(number).collect()
+    let number = (!stage.is_stateful()).then(|| (NUMBER, BTreeMap::new()));
+    let uses: Vec<_> = transforms.chain(number).collect();
+    let packs: Vec<bool> =
+        uses.iter().map(|(uses, _)| modules.get(*uses).is_some_and(Resolved::packs)).collect();
+    let chain = uses.into_iter().enumerate().map(|(at, (uses, mut params))| {
+        // Two that know of it hand over their records in one: the broker's engine is slow between modules.
+        let mut tell = |name: &str, other: Option<&bool>| {
+            if packs[at] && other == Some(&true) {
+                params.insert(name.to_owned(), "1".to_owned());
+            }
+        };
+        tell("ovation.unpack", at.checked_sub(1).map(|before| &packs[before]));
+        tell("ovation.pack", packs.get(at + 1));
+        ChainModule { name: named(uses), params }
+    });
+    chain.collect()
 }
 
 /// Hash of what a stage's state depends on, as it stands in its checkpoints: the source, and every module with its parameters
@@ -153,6 +165,7 @@ impl TaskPlan {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::spec::Transform;
 
     const WORDS: &str = "
 name: words
@@ -182,6 +195,26 @@ stages:
             (name.to_owned(), resolved)
         });
         plan(&topology, &BTreeMap::from(modules))
+    }
+
+    #[test]
+    fn modules_that_know_of_it_hand_over_their_records_packed() {
+        let module = |wasm: &[u8]| Resolved::named("module", wasm.to_vec());
+        let (packs, plain) =
+            (wat::parse_str(r#"(module (func (export "ovation_packs")))"#), b"\0asm\x01\0\0\0");
+        let packs = packs.expect("a module");
+        let mut stage = Topology::parse("words.yaml", WORDS).expect("a good topology").stages[0].clone();
+        let transform = stage.transforms[0].clone();
+        stage.transforms = ["one", "two", "plain", "four"]
+            .map(|uses| Transform { uses: uses.to_owned(), ..transform.clone() })
+            .to_vec();
+        let resolved = ["one", "two", "plain", "four"]
+            .map(|name| (name.to_owned(), module(if name == "plain" { plain } else { &packs })));
+        let told: Vec<_> = chain(&stage, &resolved.into_iter().collect())
+            .iter()
+            .map(|module| ["ovation.unpack", "ovation.pack"].map(|name| module.params.contains_key(name)))
+            .collect();
+        assert_eq!(told[..4], [[false, true], [true, false], [false, false], [false, false]]);
     }
 
     #[test]

@@ -7,6 +7,7 @@ use ovation_client::ChainRecord;
 
 use crate::control::{CHECKPOINT_KEY, Numbered, PROGRESS_KEY, PieceHead, Progress, REJECT_KEY};
 use crate::fence::Place;
+use crate::status::Times;
 
 /// First byte of every control key.
 pub(crate) const CONTROL: u8 = 1;
@@ -35,6 +36,8 @@ pub(crate) struct Numbering {
     bytes: usize,
     /// What was confirmed since it was last taken.
     pub(crate) tally: Tally,
+    /// How long its batches took to be stored, since this was last taken.
+    pub(crate) times: Times,
 }
 
 /// Records, and the bytes of their values.

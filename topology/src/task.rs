@@ -80,8 +80,9 @@ impl Task {
                     LOOKOUT_INTERVAL
                 }
                 // It could not look; what it was stopped for still holds.
-                Err(Failure::Restart(_)) if stopped.is_some() => LOOKOUT_INTERVAL,
-                Err(Failure::Restart(error)) => {
+                Err(Failure::Restart(..)) if stopped.is_some() => LOOKOUT_INTERVAL,
+                Err(Failure::Restart(cause, error)) => {
+                    self.status.send_modify(|status| status.restarts_by.count(cause));
                     let TaskPlan { stage, partition, .. } = &self.plan;
                     warn!(stage, partition, error, "the task starts again");
                     self.enter(TaskState::Waiting, Some(error));

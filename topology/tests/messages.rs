@@ -267,7 +267,6 @@ fn tests() {
     snapshot(
         "tests",
         &[
-            &[("    stage: words\n", "")],
             &[("stage: words", "stage: wrods")],
             &[("    results: []\n", "")],
             &[("    inputs:\n      - { at: 1s, key: a, value: two words }\n      - { tick: 13s }\n", "")],

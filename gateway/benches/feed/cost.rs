@@ -1,9 +1,10 @@
 //! Deliveries per core-second of server time.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use super::crowd::{Crowd, Size};
-use super::figures::{grouped, load_average, median};
+use super::figures::{grouped, load_average, median, write};
 use super::plan::Plan;
 use super::server::{Server, Turn};
 
@@ -46,7 +47,7 @@ pub(crate) async fn measure(plan: &Plan) {
         println!("{}", line(&turns));
         rounds.push(turns);
     }
-    report(&servers, &rounds);
+    write(plan.json.as_deref(), &report(&servers, &rounds));
     for crowd in crowds {
         crowd.end().await;
     }
@@ -88,7 +89,8 @@ fn line(turns: &[Turn]) -> String {
     line
 }
 
-fn report(servers: &[Server], rounds: &[Vec<Turn>]) {
+fn report(servers: &[Server], rounds: &[Vec<Turn>]) -> BTreeMap<String, f64> {
+    let mut figures = BTreeMap::new();
     let middle = |of: &dyn Fn(&[Turn]) -> f64| median(rounds.iter().map(|turns| of(turns)).collect());
     println!("median of {} rounds:", rounds.len());
     for (place, server) in servers.iter().enumerate() {
@@ -99,9 +101,12 @@ fn report(servers: &[Server], rounds: &[Vec<Turn>]) {
             grouped(speed),
             1e6 / speed
         );
+        figures.insert(format!("{}_per_core_second", server.name()), speed);
     }
     for (place, server) in servers.iter().enumerate().skip(1) {
         let ratio = middle(&|turns| turns[0].per_core_second() / turns[place].per_core_second());
         println!("  gateway/{:<8} {ratio:.2}", server.name());
+        figures.insert(format!("ratio_to_{}", server.name()), ratio);
     }
+    figures
 }

@@ -1,5 +1,7 @@
 //! Figures, as people read them.
 
+use std::collections::BTreeMap;
+
 /// The middle one.
 pub(crate) fn median(mut values: Vec<f64>) -> f64 {
     values.sort_by(f64::total_cmp);
@@ -23,6 +25,13 @@ pub(crate) fn grouped(number: f64) -> String {
         text.push(digit);
     }
     text
+}
+
+/// Writes figures down, by name, if that was asked for.
+pub(crate) fn write(file: Option<&str>, figures: &BTreeMap<String, f64>) {
+    if let Some(file) = file {
+        std::fs::write(file, serde_json::to_string(figures).unwrap()).unwrap();
+    }
 }
 
 /// Bytes as MB.

@@ -1,9 +1,10 @@
 //! What a client costs in memory that waits for updates which do not come.
 
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use super::crowd::{Crowd, Size};
-use super::figures::{grouped, megabytes};
+use super::figures::{grouped, megabytes, write};
 use super::process::Process;
 use super::server::Server;
 
@@ -38,7 +39,7 @@ struct Kernel {
     unreclaimable: usize,
 }
 
-pub(crate) async fn measure(clients: usize) {
+pub(crate) async fn measure(clients: usize, json: Option<&str>) {
     let gateway = Server::gateway().await;
     let warm = Crowd::connect(&gateway, Size::readers(WARM_CLIENTS)).await;
     let (before, kernel_before) = (settled(&gateway.process, clients).await, Kernel::now());
@@ -57,6 +58,8 @@ pub(crate) async fn measure(clients: usize) {
             grouped(AIM_BYTES as f64)
         );
     }
+    let each = pinged.saturating_sub(before) as f64 / clients as f64;
+    write(json, &BTreeMap::from([("bytes_a_client".to_owned(), each)]));
     kernel.print(&kernel_before, clients);
     crowd.end().await;
     let left = settled(&gateway.process, clients).await;

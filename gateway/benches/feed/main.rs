@@ -24,7 +24,8 @@
 //! - `--latency --stalled 0.1`: the same with and without a tenth of the clients that stop to read, side by side, and what memory it takes;
 //! - `--idle 10000`: memory for each client that waits, in the gateway and in the kernel.
 //!
-//! `--rounds`, `--seconds` (of a turn), `--clients` and `--rate` (updates a second) change the size; loopback only.
+//! `--rounds`, `--seconds` (of a turn), `--clients` and `--rate` (updates a second) change the size, `--json FILE` writes down the medians
+//! of deliveries and memory; loopback only.
 
 #![forbid(unsafe_code)]
 #![expect(clippy::unwrap_used, clippy::print_stdout, reason = "a measurement may stop at the first surprise")]
@@ -68,7 +69,7 @@ fn measure(args: &[String]) {
         match plan.measure {
             Measure::Cost => cost::measure(&plan).await,
             Measure::Latency => latency::measure(&plan).await,
-            Measure::Idle(clients) => idle::measure(clients).await,
+            Measure::Idle(clients) => idle::measure(clients, plan.json.as_deref()).await,
         }
     });
 }

@@ -37,6 +37,8 @@ pub(crate) struct Plan {
     pub(crate) nchan: bool,
     /// Share of clients that stop to read.
     pub(crate) stalled: Option<f64>,
+    /// Where medians are written.
+    pub(crate) json: Option<String>,
 }
 
 impl Plan {
@@ -62,6 +64,7 @@ impl Plan {
             rate: number(args, "--rate").unwrap_or(rate).clamp(1, RATE_MAX),
             nchan: has("--nchan"),
             stalled,
+            json: value(args, "--json"),
         };
         assert!((1..=CLIENTS_MAX).contains(&plan.clients), "--clients takes 1 to {CLIENTS_MAX}");
         assert!(

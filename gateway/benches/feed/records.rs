@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use ovation_reaction::{Counts, RoomTotals, UpdateSource, WindowRef, WindowUpdate};
+use ovation_reaction::{Counts, RoomTotals, Sentiment, TOP_MAX, UpdateSource, WindowRef, WindowUpdate};
 
 /// The room that everybody watches.
 pub(crate) const ROOM: &str = "final-2026";
@@ -50,9 +50,11 @@ impl Records {
             last: revision == REVISIONS,
             retracted: false,
             total: counts.values().sum(),
+            top: EMOJI.iter().take(TOP_MAX).map(|emoji| Cow::from(*emoji)).collect(),
+            rate: 1_234.5,
             counts,
             users: Some(40_000 + revision * 31),
-            sentiment: Some(serde_json::json!({"score": 0.42, "coverage": 0.97, "n": taps})),
+            sentiment: Some(Sentiment { score: Some(0.42), coverage: 0.97, n: taps }),
             room_totals: RoomTotals {
                 reactions: 1_000_000 + seq * 997,
                 late: 1_234,

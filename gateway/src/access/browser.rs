@@ -45,6 +45,15 @@ pub(crate) fn cors_layer(access: &Arc<Access>) -> CorsLayer {
 }
 
 impl Access {
+    /// Which pages may frame a room's: the gateway's own, and those of origins that may use it.
+    pub(crate) fn frame_ancestors(&self) -> String {
+        if self.origins.iter().any(super::OriginPattern::is_any) {
+            return "*".to_owned();
+        }
+        let others = self.origins.iter().map(super::OriginPattern::source);
+        std::iter::once("'self'".to_owned()).chain(others).collect::<Vec<_>>().join(" ")
+    }
+
     /// Refuses what comes from a page that is not allowed. CORS alone would only keep its answer from the page, and a post
     /// or a WebSocket has its effect before that.
     pub(crate) fn check_page(&self, headers: &HeaderMap, uri: &Uri) -> Result<(), Problem> {

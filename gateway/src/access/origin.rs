@@ -65,6 +65,20 @@ impl OriginPattern {
         }
     }
 
+    /// The same as a source of `frame-ancestors` in a content security policy (CSP 3, 2.3.1).
+    pub(super) fn source(&self) -> String {
+        let Pattern::Some { scheme, host, port } = &self.0 else { return "*".to_owned() };
+        let host = match host {
+            HostPattern::Exact(host) => host.clone(),
+            HostPattern::Under(domain) => format!("*{domain}"),
+        };
+        let port = match port {
+            PortPattern::Any => ":*".to_owned(),
+            PortPattern::Exact(port) => port.map(|port| format!(":{port}")).unwrap_or_default(),
+        };
+        format!("{scheme}://{host}{port}")
+    }
+
     /// Whether `host` is one that it names, at whatever port.
     pub(super) fn names_host(&self, host: &str) -> bool {
         match &self.0 {
@@ -277,6 +291,23 @@ mod tests {
         {
             assert_eq!(Origin::parse(text), None, "{text}");
         }
+    }
+
+    #[test]
+    fn a_pattern_is_a_source_of_frames_as_it_is_written() {
+        for text in [
+            "*",
+            "https://a.example",
+            "https://*.example.com",
+            "https://*.example.com:*",
+            "http://localhost:*",
+            "http://127.0.0.1:5173",
+            "capacitor://localhost",
+        ] {
+            assert_eq!(text.parse::<OriginPattern>().map(|pattern| pattern.source()).as_deref(), Ok(text));
+        }
+        let default_port: OriginPattern = "https://A.example:443/".parse().expect("a pattern");
+        assert_eq!(default_port.source(), "https://a.example");
     }
 
     #[test]

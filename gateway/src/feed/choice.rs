@@ -40,8 +40,8 @@ pub(crate) struct Asked {
     /// At most one message a window in this time, such as `500ms` or `2s`: from 50ms to 60s.
     #[param(nullable = false, example = "500ms", pattern = "^[1-9][0-9]{0,4}(ms|s)$")]
     every: Option<String>,
-    /// Members of a window that are wanted: some of `stage`, `total`, `counts`, `users`, `sentiment`, `room_totals` and
-    /// `source`. What says which result it is is always there.
+    /// Members of a window that are wanted: some of `stage`, `total`, `counts`, `users`, `sentiment`, `top`, `rate`,
+    /// `room_totals` and `source`. What says which result it is is always there.
     #[param(nullable = false, example = "counts,total", max_length = 200)]
     fields: Option<String>,
 }

@@ -221,6 +221,7 @@ impl Passes {
         self.mark = to;
         // A mark that no client has sends it to look.
         let from = if updates.is_empty() { Mark { tick: u64::MAX, number: u64::MAX } } else { from };
+        let traced = tracing::enabled!(tracing::Level::DEBUG).then(|| numbers(&updates)).flatten();
         let shard = Arc::clone(&self.shard);
         let pushed = if shard.places() <= INLINE_WRITES {
             shard.hand_all(&updates, from, to)
@@ -230,5 +231,16 @@ impl Passes {
             tokio::task::spawn_blocking(move || shard.hand_all(&updates, from, to)).await.unwrap_or_default()
         };
         self.metrics.pushed(pushed);
+        if let Some((partition, seq, last_seq)) = traced {
+            let room = &*self.room;
+            tracing::debug!(room, partition, seq, last_seq, delivered = pushed, "crowd gets");
+        }
     }
+}
+
+/// Partition, first and last number of the results among updates of a room.
+fn numbers(updates: &[Arc<Update>]) -> Option<(u32, u64, u64)> {
+    let results = || updates.iter().filter(|update| update.moment().is_none());
+    let (first, last) = (results().next()?, results().next_back()?);
+    Some((last.partition, first.place.seq, last.place.seq))
 }

@@ -123,9 +123,13 @@ impl Line {
             return Sent::Gone;
         }
         out.waiting.push_back(frame);
+        let was_blocked = out.blocked.is_some();
         let sent = self.flush(&mut out);
-        if sent == Sent::Blocked {
-            out.take_over();
+        match sent {
+            Sent::Blocked => out.take_over(),
+            // Nobody waits for the socket any more, and there may be more to read for it.
+            Sent::All if was_blocked => self.bell.notify_one(),
+            Sent::All | Sent::Gone => {}
         }
         sent
     }

@@ -8,6 +8,7 @@ use bytes::Bytes;
 use tokio::sync::{OwnedSemaphorePermit, watch};
 
 use super::choice::{Rooms, Scope};
+use super::metrics::FeedMetrics;
 use super::replay::{self, Replayed};
 use crate::App;
 use crate::cursor::Cursor;
@@ -39,6 +40,7 @@ pub(super) struct Reading {
     replay: Option<OwnedSemaphorePermit>,
     /// Rooms that it has yet to see as they are.
     opening: Option<Opening>,
+    metrics: Arc<FeedMetrics>,
     _seats: Vec<Seat>,
 }
 
@@ -76,6 +78,7 @@ impl Reading {
             first: VecDeque::new(),
             replay: None,
             opening: None,
+            metrics: Arc::clone(&app.feed_metrics),
             _seats: seats,
         };
         match after {
@@ -175,6 +178,7 @@ impl Reading {
         if !self.first.is_empty() {
             let form = self.taste.form;
             let some = self.first.len().min(FIRST_UPDATES);
+            self.metrics.read(some, 0);
             bytes.extend(self.first.drain(..some).map(|update| update.bytes(form)));
             if self.first.is_empty() {
                 self.first = VecDeque::new();
@@ -195,10 +199,18 @@ impl Reading {
             Next::Updates { updates, skipped, mark } => {
                 self.mark = mark;
                 self.skip(skipped, bytes);
+                let before = bytes.len();
                 let wanted = updates.iter().filter(|update| self.taste.takes(update));
                 bytes.extend(wanted.map(|update| update.bytes(self.taste.form)));
+                let (messages, skipped) = (bytes.len() - before, self.missed(skipped));
+                self.metrics.read(messages, skipped);
+                if let Some(last) = updates.last() {
+                    let (room, partition, last_seq) = (&*last.room, last.partition, last.place.seq);
+                    tracing::debug!(room, partition, last_seq, messages, skipped, "client reads");
+                }
             }
             Next::Unknown { skipped } => {
+                self.metrics.read(0, self.missed(skipped));
                 self.skip(skipped, bytes);
                 self.open(Some(false));
                 bytes.extend(self.snapshot());
@@ -221,8 +233,13 @@ impl Reading {
         Some(self.hub.snapshot_at(&room, self.taste, self.mark, &opening.cursor, opening.resumed))
     }
 
+    /// Of updates that were left out those that it did not leave out by its own wish.
+    fn missed(&self, skipped: u64) -> u64 {
+        if self.tells_skips && !self.taste.finals_only { skipped } else { 0 }
+    }
+
     fn skip(&self, skipped: u64, bytes: &mut VecDeque<Bytes>) {
-        if skipped > 0 && self.tells_skips && !self.taste.finals_only {
+        if self.missed(skipped) > 0 {
             let message = format!(r#"{{"type":"skipped","count":{skipped}}}"#);
             bytes.push_back(self.taste.form.write(&message, None));
         }

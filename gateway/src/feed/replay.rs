@@ -48,7 +48,11 @@ async fn read_all(app: &App, scope: &Scope, cursor: &Cursor) -> Option<Replayed>
         if from >= goal {
             continue;
         }
-        for update in read_partition(app, scope, partition, from, goal).await? {
+        for mut update in read_partition(app, scope, partition, from, goal).await? {
+            // Nobody else has it yet.
+            if let Some(update) = Arc::get_mut(&mut update) {
+                update.watching = app.hub.watching(&update.room);
+            }
             // Whoever is interrupted here goes on here.
             replayed.reached.advance(partition, update.place);
             update.set_read(Arc::new(replayed.reached.clone()));

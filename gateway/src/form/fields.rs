@@ -4,11 +4,12 @@ use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
 /// Members of an aggregate record that a client may leave out. The others say which result it is.
-const NAMES: [&str; 7] = ["stage", "total", "counts", "users", "sentiment", "room_totals", "source"];
+const NAMES: [&str; 9] =
+    ["stage", "total", "counts", "users", "sentiment", "top", "rate", "room_totals", "source"];
 
 /// A choice of members.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Fields(u8);
+pub(crate) struct Fields(u16);
 
 /// A name that is no member's.
 #[derive(Debug, PartialEq, Eq)]
@@ -23,7 +24,7 @@ impl UnknownField {
 
 impl Fields {
     /// The record as it stands in the topic.
-    pub(crate) const ALL: Self = Self(u8::MAX);
+    pub(crate) const ALL: Self = Self(u16::MAX);
 
     /// Reads `counts,total`.
     pub(crate) fn parse(text: &str) -> Result<Self, UnknownField> {
@@ -88,6 +89,10 @@ struct Members<'a> {
     #[serde(borrow, default, deserialize_with = "stated")]
     sentiment: Option<&'a RawValue>,
     #[serde(borrow, default, deserialize_with = "stated")]
+    top: Option<&'a RawValue>,
+    #[serde(borrow, default, deserialize_with = "stated")]
+    rate: Option<&'a RawValue>,
+    #[serde(borrow, default, deserialize_with = "stated")]
     room_totals: Option<&'a RawValue>,
     #[serde(borrow, default, deserialize_with = "stated")]
     source: Option<&'a RawValue>,
@@ -99,7 +104,7 @@ fn stated<'de: 'a, 'a, D: Deserializer<'de>>(value: D) -> Result<Option<&'a RawV
 }
 
 impl<'a> Members<'a> {
-    fn listed(&self) -> [(&'static str, Option<&'a RawValue>); 14] {
+    fn listed(&self) -> [(&'static str, Option<&'a RawValue>); 16] {
         [
             ("stage", self.stage),
             ("epoch", self.epoch),
@@ -113,6 +118,8 @@ impl<'a> Members<'a> {
             ("counts", self.counts),
             ("users", self.users),
             ("sentiment", self.sentiment),
+            ("top", self.top),
+            ("rate", self.rate),
             ("room_totals", self.room_totals),
             ("source", self.source),
         ]
@@ -131,7 +138,7 @@ mod tests {
         assert_eq!(Fields::ALL.of(&record), record);
         let chosen = value(&Fields::parse("counts, total").expect("names").of(&record));
         let mut whole = value(&record);
-        for name in ["stage", "users", "sentiment", "room_totals", "source"] {
+        for name in ["stage", "users", "sentiment", "top", "rate", "room_totals", "source"] {
             whole.as_object_mut().expect("an object").remove(name);
         }
         assert_eq!(chosen, whole);

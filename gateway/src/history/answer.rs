@@ -16,7 +16,7 @@ use super::result::{Final, Found};
 use super::step::Steps;
 use super::write::Writer;
 use crate::cursor::{Cursor, Place};
-use crate::hub::order::{Offer, Order};
+use crate::follow::order::{Offer, Order};
 
 /// Bytes that are written before they are handed on.
 const CHUNK_BYTES: usize = 64 * 1024;

@@ -11,6 +11,11 @@ pub struct History {
     pub range_default: Duration,
     /// Records in an answer: about 6 MB of JSON. What is left begins at the answer's `next`.
     pub windows_max: u32,
+    /// Moments in an answer: about 1 MB of JSON. What is left begins at the answer's `next`.
+    pub moments_max: u32,
+    /// Records from the end of a partition of the moment topic, of all its rooms and all revisions, that a request for moments reads:
+    /// 15 MB. Moments before them are not found.
+    pub moments_records_max: u32,
     /// Records of the topic that a request reads before it ends with `next`: a few seconds of reading.
     pub records_max: u64,
     /// Time that a request reads the topic before it ends with `next`.
@@ -38,6 +43,8 @@ impl Default for History {
             range_max: minutes(31 * 24 * 60),
             range_default: minutes(60),
             windows_max: 10_000,
+            moments_max: 1_000,
+            moments_records_max: 20_000,
             records_max: 1_000_000,
             deadline: Duration::from_secs(20),
             requests_max: 4,

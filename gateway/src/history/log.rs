@@ -14,7 +14,7 @@ use super::result::{Found, WindowKey};
 const PROBE_BYTES: i32 = 256 * 1024;
 
 /// The same while results are read: far more than any batch has, so that none is cut (docs/fluvio.md 1).
-const ANSWER_BYTES: i32 = 4 * 1024 * 1024;
+pub(super) const ANSWER_BYTES: i32 = 4 * 1024 * 1024;
 
 /// Why the log cannot be read for an answer.
 #[derive(Debug, thiserror::Error)]

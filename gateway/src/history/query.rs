@@ -1,5 +1,7 @@
 //! What is asked for.
 
+use std::ops::Range;
+
 use axum::http::HeaderMap;
 use chrono::DateTime;
 use serde::Deserialize;
@@ -33,6 +35,19 @@ pub(super) enum Format {
     Csv,
 }
 
+impl Format {
+    /// What is asked for, or what the headers prefer.
+    pub(super) fn read(asked: Option<&str>, headers: &HeaderMap) -> Result<Self, Problem> {
+        match asked {
+            Some("json") => Ok(Self::Json),
+            Some("csv") => Ok(Self::Csv),
+            Some(_) => Err(Problem::bad_request("`format` is json or csv")),
+            None if accept::prefers_csv(headers) => Ok(Self::Csv),
+            None => Ok(Self::Json),
+        }
+    }
+}
+
 /// The query, read and within its bounds.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Query {
@@ -59,25 +74,9 @@ impl Query {
         now: i64,
         config: &History,
     ) -> Result<Self, Problem> {
-        let format = match params.format.as_deref() {
-            Some("json") => Format::Json,
-            Some("csv") => Format::Csv,
-            Some(_) => return Err(Problem::bad_request("`format` is json or csv")),
-            None if accept::prefers_csv(headers) => Format::Csv,
-            None => Format::Json,
-        };
-        let to = params.to.as_deref().map_or(Ok(now), |text| time("to", text))?;
-        let from = match &params.from {
-            Some(text) => time("from", text)?,
-            None => to.saturating_sub(ms(config.range_default)).max(0),
-        };
-        if from >= to {
-            return Err(Problem::bad_range(format!("`from` ({from}) is not before `to` ({to})")));
-        }
-        if to - from > ms(config.range_max) {
-            let detail = format!("from `from` to `to` are at most {} s", config.range_max.as_secs());
-            return Err(Problem::bad_range(detail));
-        }
+        let format = Format::read(params.format.as_deref(), headers)?;
+        let Range { start: from, end: to } =
+            range(params.from.as_deref(), params.to.as_deref(), now, config)?;
         let window = params.window;
         if window.as_ref().is_some_and(|name| !(1..=WINDOW_NAME_BYTES_MAX).contains(&name.len())) {
             let detail =
@@ -85,16 +84,9 @@ impl Query {
             return Err(Problem::bad_request(detail));
         }
         let step = params.step.as_deref().map(|text| step(text, config)).transpose()?;
-        let limit = match &params.limit {
-            None => config.windows_max,
-            Some(text) => {
-                number(text).filter(|limit| (1..=config.windows_max).contains(limit)).ok_or_else(|| {
-                    Problem::bad_request(format!("`limit` is a number from 1 to {}", config.windows_max))
-                })?
-            }
-        };
+        let limit = limit(params.limit.as_deref(), config.windows_max)?;
         let after = match params.after.as_deref().map(Cursor::decode) {
-            Some(None) => return Err(Problem::bad_request("`after` is none that an answer's `next` gave")),
+            Some(None) => return Err(bad_after()),
             after => after.flatten(),
         };
         Ok(Self { from, to, window, step, limit, after, format })
@@ -116,6 +108,40 @@ impl Query {
         }
         query + "&after=" + &after.encode()
     }
+}
+
+/// The range of times that is asked for. `now` is ms since 1970.
+pub(super) fn range(
+    from: Option<&str>,
+    to: Option<&str>,
+    now: i64,
+    config: &History,
+) -> Result<Range<i64>, Problem> {
+    let to = to.map_or(Ok(now), |text| time("to", text))?;
+    let from = match from {
+        Some(text) => time("from", text)?,
+        None => to.saturating_sub(ms(config.range_default)).max(0),
+    };
+    if from >= to {
+        return Err(Problem::bad_range(format!("`from` ({from}) is not before `to` ({to})")));
+    }
+    if to - from > ms(config.range_max) {
+        let detail = format!("from `from` to `to` are at most {} s", config.range_max.as_secs());
+        return Err(Problem::bad_range(detail));
+    }
+    Ok(from..to)
+}
+
+/// How many records are asked for, of so many at most.
+pub(super) fn limit(asked: Option<&str>, max: u32) -> Result<u32, Problem> {
+    let Some(text) = asked else { return Ok(max) };
+    let limit = number(text).filter(|limit| (1..=max).contains(limit));
+    limit.ok_or_else(|| Problem::bad_request(format!("`limit` is a number from 1 to {max}")))
+}
+
+/// `after` does not come from here.
+pub(super) fn bad_after() -> Problem {
+    Problem::bad_request("`after` is none that an answer's `next` gave")
 }
 
 /// Ms since 1970, or RFC 3339.

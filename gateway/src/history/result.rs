@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 use ovation_client::Record;
 use serde::Deserialize;
+use serde_json::value::RawValue;
 
 use crate::cursor::Place;
 
@@ -51,6 +52,25 @@ pub(super) struct Final<'a> {
     /// Taps by emoji.
     #[serde(borrow)]
     pub(super) counts: BTreeMap<Cow<'a, str>, u64>,
+    /// Mood, where somebody has judged it.
+    #[serde(default, deserialize_with = "sentiment")]
+    pub(super) sentiment: Option<Mood>,
+}
+
+/// The mood of a window, as it is added up.
+#[derive(Debug, Clone, Copy, PartialEq, Deserialize)]
+pub(super) struct Mood {
+    /// From -1 to 1; none if too few taps tell.
+    pub(super) score: Option<f64>,
+    /// Taps that tell.
+    pub(super) n: u64,
+}
+
+/// A mood that can be read; a window counts without it all the same.
+fn sentiment<'de, D: serde::Deserializer<'de>>(value: D) -> Result<Option<Mood>, D::Error> {
+    let value = Option::<&RawValue>::deserialize(value)?;
+    let mood: Option<Mood> = value.and_then(|value| serde_json::from_str(value.get()).ok());
+    Ok(mood.filter(|mood| mood.score.is_none_or(f64::is_finite)))
 }
 
 /// A window, named: a session's end grows, so start and name tell windows apart.

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::result::Final;
+use crate::wire::Sentiment;
 
 /// Definitions whose steps are open at a time: more than one stage has.
 const DEFINITIONS_MAX: usize = 64;
@@ -14,7 +15,7 @@ const EMOJI_MAX: usize = 10_000;
 const TUMBLING: &str = "tumbling";
 
 /// Taps of a step, added up.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub(super) struct StepCounts {
     /// Name of the definition.
     pub(super) name: String,
@@ -30,14 +31,66 @@ pub(super) struct StepCounts {
     pub(super) counts: BTreeMap<String, u64>,
     /// How many windows it is made of.
     pub(super) windows: u64,
+    /// Their mood.
+    pub(super) moods: Moods,
+}
+
+/// Moods, added up by the taps that tell of them.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub(super) struct Moods {
+    /// Windows that were judged.
+    windows: u64,
+    /// Taps of these.
+    total: u64,
+    /// Those of them that tell.
+    n: u64,
+    /// Of windows with a score: the score times the taps that tell, and these taps.
+    weighed: (f64, u64),
+}
+
+impl Moods {
+    fn add(&mut self, window: &Final<'_>) {
+        let Some(mood) = window.sentiment else { return };
+        self.windows += 1;
+        self.total = self.total.saturating_add(window.total);
+        self.n = self.n.saturating_add(mood.n);
+        if let Some(score) = mood.score {
+            self.weighed.0 += score * mood.n as f64;
+            self.weighed.1 = self.weighed.1.saturating_add(mood.n);
+        }
+    }
+
+    /// The mood of all; none where no window was judged.
+    fn sentiment(self) -> Option<Sentiment> {
+        let (sum, weight) = self.weighed;
+        let share = |of: f64, all: u64| rounded(of / all as f64);
+        (self.windows > 0).then(|| Sentiment {
+            score: (weight > 0).then(|| share(sum, weight)),
+            coverage: if self.total > 0 { share(self.n as f64, self.total) } else { 0.0 },
+            n: self.n,
+        })
+    }
+}
+
+/// To three digits, as the stage has them.
+fn rounded(number: f64) -> f64 {
+    (number * 1_000.0).round() / 1_000.0
 }
 
 impl StepCounts {
+    /// The mood of its windows.
+    pub(super) fn sentiment(&self) -> Option<Sentiment> {
+        self.moods.sentiment()
+    }
+
     /// One window by itself.
     fn of(window: &Final<'_>) -> Self {
         let counts =
             window.counts.iter().map(|(emoji, count)| (emoji.clone().into_owned(), *count)).collect();
+        let mut moods = Moods::default();
+        moods.add(window);
         Self {
+            moods,
             name: window.window.name.clone().into_owned(),
             kind: window.window.kind.clone().into_owned(),
             start: window.window.start,
@@ -60,6 +113,7 @@ impl StepCounts {
             }
         }
         self.windows += 1;
+        self.moods.add(window);
     }
 }
 
@@ -123,7 +177,7 @@ impl Steps {
 mod tests {
     use proptest::prelude::*;
 
-    use super::super::result::WindowOf;
+    use super::super::result::{Mood, WindowOf};
     use super::*;
 
     fn window(name: &str, kind: &str, start: i64, size: i64, counts: &[(&str, u64)]) -> Final<'static> {
@@ -136,7 +190,25 @@ mod tests {
             },
             total: counts.iter().map(|(_, count)| count).sum(),
             counts: counts.iter().map(|(emoji, count)| ((*emoji).to_owned().into(), *count)).collect(),
+            sentiment: None,
         }
+    }
+
+    #[test]
+    fn moods_are_added_up_by_the_taps_that_tell_of_them() {
+        let of = |start, total, score, n| Final {
+            sentiment: Some(Mood { score, n }),
+            ..window("10s", "tumbling", start, 10_000, &[("🔥", total)])
+        };
+        let plain = window("10s", "tumbling", 30_000, 10_000, &[("🔥", 1_000)]);
+        let windows =
+            [of(0, 100, Some(0.5), 30), of(10_000, 50, Some(-0.1), 10), of(20_000, 10, None, 8), plain];
+        let all = stepped(60_000, &windows);
+        let sentiment = all[0].sentiment();
+        assert_eq!(sentiment, Some(Sentiment { score: Some(0.35), coverage: 0.3, n: 48 }), "48 of 160");
+        assert_eq!(stepped(60_000, &windows[3..])[0].sentiment(), None, "nobody judged it");
+        let few = stepped(60_000, &windows[2..3])[0].sentiment();
+        assert_eq!(few, Some(Sentiment { score: None, coverage: 0.8, n: 8 }));
     }
 
     fn stepped(step_ms: i64, windows: &[Final<'_>]) -> Vec<StepCounts> {

@@ -26,7 +26,7 @@ use crate::{App, Config, Hooks, router};
 pub(super) fn final_of(room: &str, epoch: u64, seq: u64, window: (&str, &str, i64, i64)) -> String {
     let (name, kind, start, end) = window;
     format!(
-        r#"{{"stage":"reactions","epoch":{epoch},"seq":{seq},"room":"{room}","window":{{"name":"{name}","kind":"{kind}","start":{start},"end":{end}}},"revision":2,"final":true,"total":1,"counts":{{"🔥":1}},"users":null,"sentiment":null,"room_totals":{{"reactions":1,"late":0,"duplicates":0,"rejected":0}},"source":{{"partition":0,"offset":7}}}}"#
+        r#"{{"stage":"reactions","epoch":{epoch},"seq":{seq},"room":"{room}","window":{{"name":"{name}","kind":"{kind}","start":{start},"end":{end}}},"revision":2,"final":true,"total":1,"counts":{{"🔥":1}},"users":null,"sentiment":{{"score":0.5,"coverage":1.0,"n":1}},"top":["🔥"],"rate":0.1,"room_totals":{{"reactions":1,"late":0,"duplicates":0,"rejected":0}},"source":{{"partition":0,"offset":7}}}}"#
     )
 }
 

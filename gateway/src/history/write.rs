@@ -12,7 +12,7 @@ const COLUMNS: [&str; 10] =
     ["window", "kind", "start", "end", "start_ms", "end_ms", "windows", "total", "emoji", "count"];
 
 /// What `kind` says of the row that tells how to go on.
-const NEXT: &str = "next";
+pub(super) const NEXT: &str = "next";
 
 /// Writes an answer; what is written is [taken](Writer::take) from time to time.
 #[derive(Debug)]
@@ -57,9 +57,10 @@ impl Writer {
     pub(super) fn step(&mut self, step: StepCounts) {
         match self {
             Self::Json { out, is_first } => {
-                let StepCounts { name, kind, start, end, total, counts, windows } = step;
+                let sentiment = step.sentiment();
+                let StepCounts { name, kind, start, end, total, counts, windows, .. } = step;
                 let window = wire::WindowRef { name, kind, start, end };
-                let step = wire::HistoryStep { window, total, counts, windows };
+                let step = wire::HistoryStep { window, total, counts, windows, users: None, sentiment };
                 // Strings and numbers always serialise.
                 item(out, is_first, &serde_json::to_vec(&step).unwrap_or_default());
             }
@@ -137,7 +138,8 @@ fn emoji_rows<'a>(
     if rows.is_empty() { vec![row("", 0)] } else { rows }
 }
 
-fn rows(out: &mut Vec<u8>, rows: impl IntoIterator<Item = [String; 10]>) {
+/// Writes rows of CSV.
+pub(super) fn rows<const N: usize>(out: &mut Vec<u8>, rows: impl IntoIterator<Item = [String; N]>) {
     let mut writer = csv::Writer::from_writer(out);
     for row in rows {
         // Memory takes everything, and each row has as many fields.
@@ -147,14 +149,14 @@ fn rows(out: &mut Vec<u8>, rows: impl IntoIterator<Item = [String; 10]>) {
 }
 
 /// RFC 3339; nothing for what is no time.
-fn iso(ms: i64) -> String {
+pub(super) fn iso(ms: i64) -> String {
     let time = DateTime::from_timestamp_millis(ms);
     time.map(|time| time.to_rfc3339_opts(SecondsFormat::Millis, true)).unwrap_or_default()
 }
 
 /// Text that no spreadsheet takes for a formula. No emoji of Unicode's begins like one, and window names seldom; but whoever may
 /// write to the topic may write anything.
-fn text(text: &str) -> String {
+pub(super) fn text(text: &str) -> String {
     const FORMULA: [char; 10] = ['=', '+', '-', '@', '\t', '\r', '＝', '＋', '－', '＠'];
     if text.starts_with(FORMULA) { format!("'{text}") } else { text.to_owned() }
 }
@@ -164,6 +166,7 @@ mod tests {
     use std::collections::BTreeMap;
 
     use super::super::result::WindowOf;
+    use super::super::step::Moods;
     use super::*;
 
     fn query(format: Format, step: Option<i64>) -> Query {
@@ -180,6 +183,7 @@ mod tests {
             },
             total: counts.iter().map(|(_, count)| count).sum(),
             counts: counts.iter().map(|(emoji, count)| ((*emoji).into(), *count)).collect(),
+            sentiment: None,
         }
     }
 
@@ -215,11 +219,12 @@ mod tests {
             total: 2,
             counts,
             windows: 3,
+            moods: Moods::default(),
         });
         writer.end(Some("?after=x"));
         text.extend(writer.take());
         let two: serde_json::Value = serde_json::from_slice(&text).expect("JSON");
-        let step = serde_json::json!({"window": {"name": "\"", "kind": "k", "start": 0, "end": 9}, "total": 2, "counts": {"🔥": 2}, "windows": 3});
+        let step = serde_json::json!({"window": {"name": "\"", "kind": "k", "start": 0, "end": 9}, "total": 2, "counts": {"🔥": 2}, "windows": 3, "users": null, "sentiment": null});
         assert_eq!(
             (&two["windows"], &two["next"], &two["step"]),
             (&serde_json::json!([{"x": 1}, step]), &"?after=x".into(), &60_000.into())

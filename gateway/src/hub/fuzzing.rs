@@ -13,6 +13,7 @@ use crate::form::{Carrier, Codec, Fields, Form, Reach};
 struct Message<'a> {
     r#type: &'a str,
     cursor: &'a str,
+    watching: u64,
     #[serde(borrow)]
     update: &'a RawValue,
 }
@@ -51,7 +52,7 @@ pub fn update(bytes: &[u8]) -> bool {
     let sent = std::str::from_utf8(&frame[head..]).unwrap_or_default();
     let message: Message<'_> =
         serde_json::from_str(sent).unwrap_or_else(|error| panic!("no message: {error}: {sent}"));
-    assert_eq!(message.r#type, "update");
+    assert_eq!((message.r#type, message.watching), ("update", 0));
     assert_eq!(message.update.get(), text, "the record goes out as it came in");
     assert_eq!(update.record(), text);
     assert_eq!(Cursor::decode(message.cursor), Some(Cursor::at(5, update.place)));

@@ -8,14 +8,18 @@ use bytes::Bytes;
 use tokio::sync::watch;
 
 use super::Taste;
+use super::moment::Moment;
 use super::update::{Update, WindowKey};
-use crate::cursor::Cursor;
+use crate::cursor::{Cursor, Place};
 
 /// Updates that keep the bytes that were made of them: those that clients are mostly just about to get.
 const WARM_UPDATES: usize = 8;
 
 /// How long a snapshot serves all who come. Until then it may name a few clients less than there are.
 const SNAPSHOT_AGE_MAX: Duration = Duration::from_millis(500);
+
+/// Moments that a room keeps: those of an evening.
+const MOMENTS_MAX: usize = 16;
 
 /// Forms of a snapshot that are kept.
 const SNAPSHOT_TASTES_MAX: usize = 4;
@@ -56,6 +60,10 @@ pub(super) struct Room {
     open: BTreeMap<WindowKey, Arc<Update>>,
     /// Last results of the windows that ended last; of those that were swallowed, too.
     ended: BTreeMap<WindowKey, Arc<Update>>,
+    /// Latest revision of each of the last moments, oldest first.
+    moments: Vec<Arc<Update>>,
+    /// The same for those who resume, and what had been read when they were made.
+    again: Option<(Arc<Cursor>, Vec<Arc<Update>>)>,
     /// Last updates, in the order in which they went out.
     recent: VecDeque<Arc<Update>>,
     /// For each partition, the last place that `recent` does not have any more (or never had).
@@ -68,10 +76,12 @@ pub(super) struct Room {
     windows_horizon_tick: u64,
     /// Whoever was here before this time knows another log.
     begun: u64,
-    /// The newest update: room totals, and in which partition the room lives.
+    /// The newest result: room totals, and in which partition the room lives.
     last: Option<Arc<Update>>,
     /// Updates so far.
     number: u64,
+    /// The hub's clock at the newest of them.
+    tick: u64,
     /// Tells the clock's time at each update; there while there are clients.
     changed: Option<watch::Sender<u64>>,
     /// Clients that watch.
@@ -85,6 +95,8 @@ pub(super) struct Room {
 #[derive(Debug)]
 struct Snapshot {
     taste: Taste,
+    /// What it says that the room takes.
+    takes: String,
     made: Instant,
     bytes: Bytes,
 }
@@ -95,6 +107,8 @@ impl Room {
         Self {
             open: BTreeMap::new(),
             ended: BTreeMap::new(),
+            moments: Vec::new(),
+            again: None,
             recent: VecDeque::new(),
             windows_horizon: horizon.clone(),
             windows_horizon_tick: 0,
@@ -103,6 +117,7 @@ impl Room {
             begun: 0,
             last: None,
             number: 0,
+            tick: 0,
             changed: None,
             watching: 0,
             touched: 0,
@@ -115,29 +130,39 @@ impl Room {
         self.number
     }
 
+    /// Updates of `partition` up to `place` were before the hub's time.
+    pub(super) fn begin(&mut self, partition: u32, place: Place) {
+        self.horizon.advance(partition, place);
+        self.windows_horizon.advance(partition, place);
+    }
+
     /// Takes an update: keeps it and tells all who watch.
     pub(super) fn apply(&mut self, update: Arc<Update>, bounds: Bounds) {
-        self.keep(&update, bounds);
+        if let Some(moment) = update.moment() {
+            self.keep_moment(moment, &update);
+        } else if let Some(key) = update.window() {
+            self.keep(key, &update, bounds);
+            self.last = Some(Arc::clone(&update));
+        }
         while self.recent.len() >= bounds.recent_max {
             let Some(oldest) = self.recent.pop_front() else { break };
-            self.horizon.advance(oldest.partition, oldest.place);
+            if oldest.window().is_some() {
+                self.horizon.advance(oldest.partition, oldest.place);
+            }
             self.horizon_tick = oldest.tick;
         }
         if let Some(cooled) = self.recent.len().checked_sub(WARM_UPDATES).and_then(|at| self.recent.get(at)) {
             cooled.forget_bytes();
         }
         self.recent.push_back(Arc::clone(&update));
-        self.number = update.number;
-        let now = update.tick;
-        self.last = Some(update);
+        (self.number, self.tick) = (update.number, update.tick);
         self.snapshots = Vec::new();
         if let Some(changed) = &self.changed {
-            changed.send_replace(now);
+            changed.send_replace(self.tick);
         }
     }
 
-    fn keep(&mut self, update: &Arc<Update>, bounds: Bounds) {
-        let key = &update.window;
+    fn keep(&mut self, key: &WindowKey, update: &Arc<Update>, bounds: Bounds) {
         let known = self.ended.get(key).or_else(|| self.open.get(key));
         if known.is_some_and(|known| !update.supersedes(known)) {
             return;
@@ -165,8 +190,58 @@ impl Room {
         }
     }
 
+    fn keep_moment(&mut self, moment: &Moment, update: &Arc<Update>) {
+        self.again = None;
+        self.moments.retain(|known| known.moment().is_some_and(|known| known.id != moment.id));
+        let is_older = |known: &Arc<Update>| known.moment().is_some_and(|known| known.key() < moment.key());
+        let place = self.moments.partition_point(is_older);
+        self.moments.insert(place, Arc::clone(update));
+        while self.moments.len() > MOMENTS_MAX {
+            let gone = self.moments.remove(0);
+            self.windows_horizon_tick = self.windows_horizon_tick.max(gone.tick);
+        }
+    }
+
+    /// Whether a moment says more than what is known of it.
+    pub(super) fn is_news(&self, moment: &Moment) -> bool {
+        let mut known = self.moments.iter().filter_map(|update| update.moment());
+        known.all(|known| known.id != moment.id || moment.supersedes(known))
+    }
+
+    /// The last moments that were told until a time, oldest first.
+    pub(super) fn moments_until(&self, tick: u64) -> impl Iterator<Item = &Arc<Moment>> {
+        let told = self.moments.iter().filter(move |update| update.tick <= tick);
+        told.filter_map(|update| update.moment())
+    }
+
+    /// The moments that ended from `from` on, for one who resumes when `applied` has been read: with that cursor, so that who is
+    /// interrupted by them goes on there.
+    pub(super) fn moments_again(&mut self, applied: &Arc<Cursor>, from: i64) -> Vec<Arc<Update>> {
+        if self.moments.is_empty() {
+            return Vec::new();
+        }
+        let partition = self.last.as_ref().map(|last| last.partition);
+        let made = self.again.take().filter(|(known, _)| Arc::ptr_eq(known, applied));
+        let (_, again) = self.again.insert(made.unwrap_or_else(|| {
+            let again = self.moments.iter().filter_map(|update| {
+                let (moment, partition) = (update.moment()?, partition.unwrap_or(update.partition));
+                Some(Arc::new(Update::of_moment(Arc::clone(moment), partition, Arc::clone(applied))))
+            });
+            (Arc::clone(applied), again.collect())
+        }));
+        let ended = |update: &&Arc<Update>| update.moment().is_some_and(|moment| moment.end >= from);
+        again.iter().filter(ended).map(Arc::clone).collect()
+    }
+
+    /// Forgets moments of a partition of their topic.
+    pub(super) fn forget_moments(&mut self, partition: u32) {
+        self.again = None;
+        self.moments.retain(|update| update.moment().is_some_and(|moment| moment.partition != partition));
+        self.snapshots = Vec::new();
+    }
+
     /// The updates after a cursor: all of them if they are recent; else the finals and the latest of each open window, which is
-    /// all that a reader has to know.
+    /// all that a reader has to know. Moments are told apart, as a cursor says nothing of them.
     pub(super) fn since(&self, cursor: &Cursor) -> After {
         let reaches = |horizon: &Cursor| {
             horizon.places().all(|(at, place)| cursor.place(at).is_none_or(|known| known >= place))
@@ -200,7 +275,7 @@ impl Room {
         After::Updates(updates)
     }
 
-    /// What of the updates after a time has not been superseded: finals, and the latest of each open window.
+    /// What of the updates after a time has not been superseded: finals, moments, and the latest of each open window.
     pub(super) fn latest(&self, tick: u64) -> After {
         if let After::Updates(updates) = self.after(tick) {
             return After::Updates(latest(updates));
@@ -208,7 +283,8 @@ impl Room {
         if tick < self.begun || tick < self.windows_horizon_tick {
             return After::Unknown;
         }
-        let mut updates: Vec<_> = self.windows_ended_or_open().filter(|update| update.tick > tick).collect();
+        let all = self.windows_ended_or_open().chain(&self.moments);
+        let mut updates: Vec<_> = all.filter(|update| update.tick > tick).collect();
         updates.sort_unstable_by_key(|update| update.tick);
         After::Updates(updates.into_iter().map(Arc::clone).collect())
     }
@@ -222,19 +298,20 @@ impl Room {
         self.windows_ended_or_open().filter(|update| !update.retracted)
     }
 
-    /// The newest update of the room.
+    /// The newest result of the room.
     pub(super) fn last(&self) -> Option<&Arc<Update>> {
         self.last.as_ref()
     }
 
-    /// The newest update of the room until a time, as far as it is known.
+    /// The newest result of the room until a time, as far as it is known.
     pub(super) fn last_until(&self, tick: u64) -> Option<&Arc<Update>> {
-        self.recent.iter().rev().find(|update| update.tick <= tick).or(self.last.as_ref())
+        let mut results = self.recent.iter().rev().filter(|update| update.window().is_some());
+        results.find(|update| update.tick <= tick).or(self.last.as_ref())
     }
 
     /// Where a reader is that has read all.
     pub(super) fn mark(&self) -> Mark {
-        Mark { tick: self.last.as_ref().map_or(self.begun, |last| last.tick), number: self.number }
+        Mark { tick: self.tick, number: self.number }
     }
 
     /// Windows open now.
@@ -279,38 +356,45 @@ impl Room {
             watching: self.watching,
             touched: self.touched,
             number: self.number,
+            // They are of another topic.
+            moments: std::mem::take(&mut self.moments),
             begun: now,
+            tick: now,
             changed,
             ..Self::new(Cursor::default())
         };
     }
 
-    /// A snapshot to this taste, if one was made just now.
-    pub(super) fn snapshot(&self, taste: Taste) -> Option<Bytes> {
+    /// A snapshot to this taste, if one was made just now, and the room takes the same.
+    pub(super) fn snapshot(&self, taste: Taste, takes: &str) -> Option<Bytes> {
         let mut fresh = self.snapshots.iter().filter(|snapshot| snapshot.made.elapsed() < SNAPSHOT_AGE_MAX);
-        fresh.find(|snapshot| snapshot.taste == taste).map(|snapshot| snapshot.bytes.clone())
+        let found = fresh.find(|snapshot| snapshot.taste == taste && snapshot.takes == takes);
+        found.map(|snapshot| snapshot.bytes.clone())
     }
 
     /// Keeps a snapshot that was made at `tick`, unless the room has gone on.
-    pub(super) fn keep_snapshot(&mut self, taste: Taste, tick: u64, bytes: Bytes) {
+    pub(super) fn keep_snapshot(&mut self, taste: Taste, takes: String, tick: u64, bytes: Bytes) {
         if self.mark().tick != tick || self.watching == 0 {
             return;
         }
         self.snapshots
             .retain(|snapshot| snapshot.taste != taste && snapshot.made.elapsed() < SNAPSHOT_AGE_MAX);
         if self.snapshots.len() < SNAPSHOT_TASTES_MAX {
-            self.snapshots.push(Snapshot { taste, made: Instant::now(), bytes });
+            self.snapshots.push(Snapshot { taste, takes, made: Instant::now(), bytes });
         }
     }
 }
 
-/// Leaves out what others in the list supersede. Last results stay.
+/// Leaves out what others in the list supersede. Last results stay, and moments.
 pub(crate) fn latest(updates: Vec<Arc<Update>>) -> Vec<Arc<Update>> {
     let mut seen = HashSet::new();
     let mut kept: Vec<_> = updates
         .iter()
         .rev()
-        .filter(|update| seen.insert((&update.room, &update.window)) || update.is_last())
+        .filter(|update| {
+            let is_news = update.window().is_none_or(|window| seen.insert((&update.room, window)));
+            is_news || update.is_last()
+        })
         .map(Arc::clone)
         .collect();
     kept.reverse();
@@ -332,8 +416,12 @@ mod tests {
         room.apply(Arc::new(update), BOUNDS);
     }
 
+    fn start(update: &Arc<Update>) -> i64 {
+        update.window().expect("a window").start
+    }
+
     fn shown(room: &Room) -> Vec<(i64, u64, bool)> {
-        room.windows().map(|update| (update.window.start, update.revision, update.is_final)).collect()
+        room.windows().map(|update| (start(update), update.revision(), update.is_final)).collect()
     }
 
     fn seqs(after: After) -> Option<Vec<u64>> {
@@ -362,7 +450,7 @@ mod tests {
             apply(&mut room, (1, 2 * window + 1), window as i64 * 10_000, 1, true);
             apply(&mut room, (1, 2 * window + 2), 1_000_000 + window as i64 * 10_000, 1, false);
         }
-        let starts: Vec<i64> = room.windows().map(|update| update.window.start).collect();
+        let starts: Vec<i64> = room.windows().map(start).collect();
         assert_eq!(starts, [70_000, 80_000, 90_000, 1_080_000, 1_090_000]);
     }
 

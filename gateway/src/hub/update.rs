@@ -1,4 +1,4 @@
-//! An update: one record of the aggregate topic, and the messages made of it.
+//! An update: one record of the aggregate topic, or a moment, and the messages made of it.
 
 use std::borrow::Cow;
 use std::ops::Range;
@@ -8,8 +8,12 @@ use bytes::Bytes;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
+use super::moment::Moment;
 use crate::cursor::{Cursor, Place};
 use crate::form::{Form, Reach};
+
+/// `room_totals` of a room that has had no reaction.
+pub(super) const NO_TOTALS: &str = r#"{"reactions":0,"late":0,"duplicates":0,"rejected":0}"#;
 
 /// Longest window name that is looked at, in bytes; names come from `topology.yaml` and are a few letters.
 const WINDOW_NAME_BYTES_MAX: usize = 64;
@@ -47,12 +51,27 @@ pub(super) struct WindowKey {
     pub(super) name: Box<str>,
 }
 
+/// What an update is about.
+#[derive(Debug)]
+enum Subject {
+    /// A window's counts: a record as it stands in the topic.
+    Window {
+        key: WindowKey,
+        revision: u64,
+        record: Box<str>,
+        /// Where in `record` its `room_totals` stand.
+        totals: Range<usize>,
+    },
+    /// A moment of the room. It goes out among the results, and has no place in their topic.
+    Moment(Arc<Moment>),
+}
+
 /// One result.
 #[derive(Debug)]
 pub(crate) struct Update {
     /// Partition of the aggregate topic.
     pub(crate) partition: u32,
-    /// Its number among the results of the partition.
+    /// Its number among the results of the partition; 0 of epoch 0 for a moment, which is none of them.
     pub(crate) place: Place,
     /// The room it is about.
     pub(crate) room: Box<str>,
@@ -64,12 +83,9 @@ pub(crate) struct Update {
     pub(crate) tick: u64,
     /// How many of its room the hub had taken with it.
     pub(crate) number: u64,
-    pub(super) window: WindowKey,
-    pub(super) revision: u64,
-    /// The record as it stands in the topic.
-    record: Box<str>,
-    /// Where in `record` its `room_totals` stand.
-    totals: Range<usize>,
+    /// Clients of this gateway that followed the room then.
+    pub(crate) watching: usize,
+    subject: Subject,
     made: Mutex<Made>,
 }
 
@@ -104,13 +120,56 @@ impl Update {
             retracted: aggregate.retracted,
             tick: 0,
             number: 0,
-            window: WindowKey { start: aggregate.window.start, name: aggregate.window.name.into() },
-            revision: aggregate.revision,
-            totals: totals_start..totals_start + totals.len(),
+            watching: 0,
+            subject: Subject::Window {
+                key: WindowKey { start: aggregate.window.start, name: aggregate.window.name.into() },
+                revision: aggregate.revision,
+                record: text.into(),
+                totals: totals_start..totals_start + totals.len(),
+            },
             room: aggregate.room.into(),
-            record: text.into(),
             made: Mutex::default(),
         })
+    }
+
+    /// A moment of a room whose results are in `partition`, told when of every partition `read` had been read.
+    pub(super) fn of_moment(moment: Arc<Moment>, partition: u32, read: Arc<Cursor>) -> Self {
+        Self {
+            partition,
+            place: Place::new(0, 0),
+            room: moment.room.clone(),
+            is_final: true,
+            retracted: false,
+            tick: 0,
+            number: 0,
+            watching: 0,
+            subject: Subject::Moment(moment),
+            made: Mutex::new(Made { read: Some(read), forms: Vec::new() }),
+        }
+    }
+
+    /// The moment that it tells of, if it is none of a window.
+    pub(crate) fn moment(&self) -> Option<&Arc<Moment>> {
+        match &self.subject {
+            Subject::Moment(moment) => Some(moment),
+            Subject::Window { .. } => None,
+        }
+    }
+
+    /// The window whose counts it has, if it is no moment.
+    pub(super) fn window(&self) -> Option<&WindowKey> {
+        match &self.subject {
+            Subject::Window { key, .. } => Some(key),
+            Subject::Moment(_) => None,
+        }
+    }
+
+    /// Revision of its window or moment.
+    pub(super) fn revision(&self) -> u64 {
+        match &self.subject {
+            Subject::Window { revision, .. } => *revision,
+            Subject::Moment(moment) => moment.revision,
+        }
     }
 
     /// Reads a record's value, if it is a result.
@@ -118,14 +177,49 @@ impl Update {
         Self::read(partition, value).ok()
     }
 
-    /// The record as it stands in the topic.
-    pub(crate) fn record(&self) -> &str {
-        &self.record
+    /// Says in the log what has come: the last step at which a reaction is known by its place in the source.
+    pub(super) fn trace(&self) {
+        #[derive(Deserialize)]
+        struct Of {
+            source: Source,
+        }
+        #[derive(Deserialize)]
+        struct Source {
+            offset: i64,
+        }
+
+        if !tracing::enabled!(tracing::Level::DEBUG) {
+            return;
+        }
+        let source = serde_json::from_str::<Of>(self.record()).ok().map(|of| of.source.offset);
+        let window = self.window();
+        tracing::debug!(
+            room = &*self.room,
+            window = window.map(|window| &*window.name),
+            start = window.map(|window| window.start),
+            partition = self.partition,
+            seq = self.place.seq,
+            source,
+            revision = self.revision(),
+            r#final = self.is_final,
+            "hub takes"
+        );
     }
 
-    /// The record's `room_totals`.
+    /// The record as it stands in the topic.
+    pub(crate) fn record(&self) -> &str {
+        match &self.subject {
+            Subject::Window { record, .. } => record,
+            Subject::Moment(moment) => moment.record(),
+        }
+    }
+
+    /// The record's `room_totals`; of a moment, which has none, those of a room without reactions.
     pub(crate) fn room_totals(&self) -> &str {
-        &self.record[self.totals.clone()]
+        match &self.subject {
+            Subject::Window { record, totals, .. } => &record[totals.clone()],
+            Subject::Moment(_) => NO_TOTALS,
+        }
     }
 
     /// Whether it is the last that is heard of its window.
@@ -135,7 +229,7 @@ impl Update {
 
     /// Whether this result replaces `other` of the same window.
     pub(super) fn supersedes(&self, other: &Self) -> bool {
-        (self.place.epoch, self.revision) >= (other.place.epoch, other.revision)
+        (self.place.epoch, self.revision()) >= (other.place.epoch, other.revision())
     }
 
     /// The message in this form, made once for all who take it so.
@@ -144,13 +238,31 @@ impl Update {
         if let Some((_, bytes)) = made.forms.iter().find(|(known, _)| *known == form) {
             return bytes.clone();
         }
-        let cursor = match (form.reach, &made.read) {
-            (Reach::Topic, Some(read)) => read.encode(),
-            // Who comes back with it has read less of the others than he has: what he has he gets again.
-            (Reach::Partition | Reach::Topic, _) => Cursor::at(self.partition, self.place).encode(),
+        let read = made.read.as_deref();
+        let (cursor, message) = match &self.subject {
+            Subject::Window { record, .. } => {
+                let cursor = match (form.reach, read) {
+                    (Reach::Topic, Some(read)) => read.encode(),
+                    // Who comes back with it has read less of the others than he has: what he has he gets again.
+                    (Reach::Partition | Reach::Topic, _) => Cursor::at(self.partition, self.place).encode(),
+                };
+                let (record, watching) = (form.fields.of(record), self.watching);
+                let message = format!(
+                    r#"{{"type":"update","cursor":"{cursor}","watching":{watching},"update":{record}}}"#
+                );
+                (cursor, message)
+            }
+            Subject::Moment(moment) => {
+                let cursor = match (form.reach, read.and_then(|read| read.place(self.partition))) {
+                    (Reach::Partition, Some(place)) => Cursor::at(self.partition, place).encode(),
+                    // Where nothing has been read of its room's partition, whatever there is comes after it.
+                    (Reach::Partition | Reach::Topic, _) => read.map(Cursor::encode).unwrap_or_default(),
+                };
+                let record = moment.record();
+                let message = format!(r#"{{"type":"moment","cursor":"{cursor}","moment":{record}}}"#);
+                (cursor, message)
+            }
         };
-        let record = form.fields.of(&self.record);
-        let message = format!(r#"{{"type":"update","cursor":"{cursor}","update":{record}}}"#);
         let bytes = form.write(&message, Some(&cursor));
         made.forms.push((form, bytes.clone()));
         bytes
@@ -168,7 +280,10 @@ impl Update {
 
     /// Nobody who follows many rooms gets it any more.
     pub(super) fn forget_read(&self) {
-        self.made().read = None;
+        // A moment has no other place than that.
+        if self.moment().is_none() {
+            self.made().read = None;
+        }
     }
 
     /// Gives up the bytes: who still needs some makes them again.
@@ -207,7 +322,7 @@ pub(crate) mod tests {
         is_final: bool,
     ) -> String {
         format!(
-            r#"{{"stage":"reactions","epoch":{},"seq":{},"room":"{room}","window":{{"name":"10s","kind":"tumbling","start":{window_start},"end":{}}},"revision":{revision},"final":{is_final},"total":{revision},"counts":{{"🔥":{revision}}},"users":null,"sentiment":null,"room_totals":{{"reactions":{revision},"late":0,"duplicates":0,"rejected":0}},"source":{{"partition":0,"offset":7}}}}"#,
+            r#"{{"stage":"reactions","epoch":{},"seq":{},"room":"{room}","window":{{"name":"10s","kind":"tumbling","start":{window_start},"end":{}}},"revision":{revision},"final":{is_final},"total":{revision},"counts":{{"🔥":{revision}}},"users":null,"sentiment":null,"top":["🔥"],"rate":0.5,"room_totals":{{"reactions":{revision},"late":0,"duplicates":0,"rejected":0}},"source":{{"partition":0,"offset":7}}}}"#,
             place.0,
             place.1,
             window_start + 10_000,

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Instant;
 
 use axum::Json;
 use axum::body::Body;
@@ -85,7 +86,11 @@ pub(crate) async fn post(
             Err(problem) => outcomes.push((index, 0, Err(problem))),
         }
     }
+    let started = Instant::now();
     let stored = app.store.take_all(reactions).await;
+    if stored.iter().any(|outcome| matches!(outcome, Ok(taken) if !taken.is_duplicate)) {
+        app.metrics.acknowledged(started.elapsed());
+    }
     outcomes.extend(places.into_iter().zip(stored).map(|((index, taps), outcome)| (index, taps, outcome)));
     outcomes.sort_by_key(|(index, ..)| *index);
 

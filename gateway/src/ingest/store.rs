@@ -1,8 +1,9 @@
 //! Where checked reactions go: the broker, unless they are known to be there.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use ovation_client::{ProduceError, Producer, ProducerOptions, Stored};
+use tracing::{Span, debug, debug_span};
 
 use super::combine::Combiner;
 use super::recent::Recent;
@@ -75,7 +76,12 @@ impl Store {
             && reaction.is_plain
             && let Some(group) = combiner.join(&reaction)
         {
-            return group.await.map_err(|error| Problem::produce(&error, None));
+            let span = span_of(&reaction);
+            let taken = group.await;
+            if let Ok(Taken { id, place: Stored { partition, offset }, .. }) = &taken {
+                span.in_scope(|| debug!(combined = id, partition, offset, "stored"));
+            }
+            return taken.map_err(|error| Problem::produce(&error, None));
         }
         let (sent, key, event) = Sent::split(reaction);
         let outcome = self.producer.send(Some(key), event).await;
@@ -108,6 +114,8 @@ impl Store {
 
     fn known(&self, reaction: &Checked) -> Option<Taken> {
         let place = reaction.is_named.then(|| self.recent.find(&reaction.room, &reaction.id))??;
+        let Stored { partition, offset } = place;
+        debug!(id = reaction.id, room = reaction.room, partition, offset, "stored before");
         Some(Taken { id: reaction.id.clone(), place, is_duplicate: true })
     }
 
@@ -117,10 +125,12 @@ impl Store {
                 if let Some(room) = &sent.named_in {
                     self.recent.add(room, &sent.id, place);
                 }
+                let Stored { partition, offset } = place;
+                sent.span.in_scope(|| debug!(partition, offset, "stored"));
                 Ok(Taken { id: sent.id, place, is_duplicate: false })
             }
             Err(error) => {
-                tracing::debug!(%error, "reaction not stored");
+                sent.span.in_scope(|| debug!(%error, "not stored"));
                 Err(Problem::produce(&error, Some(&sent.id)))
             }
         }
@@ -132,14 +142,24 @@ struct Sent {
     id: String,
     /// Its room, if the client named it.
     named_in: Option<String>,
+    /// Ties what is logged of it together; nothing unless somebody looks.
+    span: Span,
+}
+
+/// The span of a reaction that goes to the broker.
+fn span_of(reaction: &Checked) -> Span {
+    let span = debug_span!("reaction", id = reaction.id, room = reaction.room);
+    span.in_scope(|| debug!(count = reaction.count, "accepted"));
+    span
 }
 
 impl Sent {
     /// What is kept, and the key and the value that go.
     fn split(reaction: Checked) -> (Self, Vec<u8>, Vec<u8>) {
+        let span = span_of(&reaction);
         let Checked { id, is_named, room, event, .. } = reaction;
         let named_in = is_named.then(|| room.clone());
-        (Self { id, named_in }, room.into_bytes(), event)
+        (Self { id, named_in, span }, room.into_bytes(), event)
     }
 }
 
@@ -147,11 +167,15 @@ impl App {
     /// Stores a reaction that was checked, and counts what became of it.
     pub(crate) async fn take(&self, way: Way, checked: Result<Checked, Problem>) -> Result<Taken, Problem> {
         let taps = checked.as_ref().map_or(0, |reaction| reaction.count);
+        let started = Instant::now();
         let outcome = match checked {
             Ok(reaction) => self.store.take(reaction).await,
             Err(problem) => Err(problem),
         };
         self.metrics.reaction(way, taps, &outcome);
+        if matches!(&outcome, Ok(taken) if !taken.is_duplicate) {
+            self.metrics.acknowledged(started.elapsed());
+        }
         outcome
     }
 }

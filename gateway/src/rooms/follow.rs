@@ -1,7 +1,6 @@
 //! Follow: reads the topic with the rooms' own settings from the beginning, for ever.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use futures_util::StreamExt as _;
 use ovation_client::{Cluster, Error, FollowOptions, From, Producer, ProducerOptions, Record};
@@ -12,10 +11,7 @@ use tokio_util::sync::CancellationToken;
 use super::record::Own;
 use super::standing::Phase;
 use super::{RoomSettings, Rooms};
-
-/// Pauses between tries to reach the broker: short at first, since it mostly starts with the gateway.
-const RETRY_MIN: Duration = Duration::from_millis(100);
-const RETRY_MAX: Duration = Duration::from_secs(2);
+use crate::follow::patience::Patience;
 
 /// Partitions of the topic: one log, so that there is one order, and one end to read to.
 const PARTITIONS: u32 = 1;
@@ -68,7 +64,7 @@ async fn follow(cluster: Cluster, topic: String, settings: Arc<RoomSettings>) {
 
 /// Returns when the topic is there. While it is not, the file alone counts.
 async fn find(cluster: &Cluster, topic: &str, settings: &RoomSettings) {
-    let mut pause = RETRY_MIN;
+    let mut patience = Patience::default();
     loop {
         match cluster.partitions(topic).await {
             Ok(Some(PARTITIONS)) => return,
@@ -83,21 +79,19 @@ async fn find(cluster: &Cluster, topic: &str, settings: &RoomSettings) {
             }
             Err(error) => settings.standing.trouble(error.to_string()),
         }
-        tokio::time::sleep(pause).await;
-        pause = (pause * 2).min(RETRY_MAX);
+        patience.wait().await;
     }
 }
 
 /// Reads from the beginning, and goes on until the log turns out to be another one.
 async fn read(cluster: &Cluster, topic: &str, settings: &RoomSettings) {
-    let mut pause = RETRY_MIN;
+    let mut patience = Patience::default();
     let held = loop {
         match ovation_client::bounds(cluster, topic, 0).await {
             Ok(held) => break held,
             Err(error) => settings.standing.trouble(error.to_string()),
         }
-        tokio::time::sleep(pause).await;
-        pause = (pause * 2).min(RETRY_MAX);
+        patience.wait().await;
     };
     if held.is_empty() {
         settings.applied(held.end);

@@ -23,7 +23,7 @@ fn router_without_broker() -> Router {
         tasks.set(2);
         registry.register("ovation_tasks", "Tasks", tasks);
     };
-    let hooks = Hooks { readiness: Arc::new(engine), metrics: Arc::new(metrics) };
+    let hooks = Hooks { readiness: Arc::new(engine), metrics: Arc::new(metrics), ..Hooks::default() };
     router(App::new(config, hooks, CancellationToken::new()))
 }
 
@@ -155,6 +155,7 @@ async fn readiness_names_each_part() {
             ("producer".into(), false.into()),
             ("hub".into(), false.into()),
             ("rooms".into(), true.into()),
+            ("moments".into(), false.into()),
             ("engine".into(), true.into())
         ]
     );
@@ -187,6 +188,32 @@ async fn pages_load_nothing_from_elsewhere() {
 }
 
 #[tokio::test]
+async fn a_rooms_page_may_be_framed_by_those_who_may_use_the_gateway() {
+    let policy = async |origins: &[&str], path: &str| {
+        let mut config = Config::new(Cluster::new("127.0.0.1:1"));
+        config.access.origins = origins.iter().map(|text| text.parse().expect("an origin")).collect();
+        let router = router(App::new(config, Hooks::default(), CancellationToken::new()));
+        let request = Request::get(path).body(Body::empty()).expect("a request");
+        let response = router.oneshot(request).await.expect("infallible");
+        let policies = response.headers().get_all(header::CONTENT_SECURITY_POLICY);
+        let policies: Vec<_> = policies.iter().map(|policy| policy.to_str().expect("text")).collect();
+        let [policy] = policies[..] else { panic!("one policy: {policies:?}") };
+        assert!(policy.starts_with("default-src 'none'"));
+        let (_, ancestors) = policy.split_once("frame-ancestors ").expect("said");
+        ancestors.to_owned()
+    };
+    let origins = ["https://live.example", "https://*.example.com:*"];
+    for path in ["/r/lobby", "/s/lobby"] {
+        assert_eq!(policy(&[], path).await, "'self'");
+        assert_eq!(policy(&origins, path).await, "'self' https://live.example https://*.example.com:*");
+        assert_eq!(policy(&["https://live.example", "*"], path).await, "*");
+    }
+    for path in ["/", "/docs"] {
+        assert_eq!(policy(&["*"], path).await, "'self'", "{path} is nobody's frame");
+    }
+}
+
+#[tokio::test]
 async fn the_docs_load_nothing_from_elsewhere() {
     let page = text(get("/docs").await).await;
     assert!(!page.contains("<style") && !page.contains("style=") && !page.contains("<script>"));
@@ -207,6 +234,8 @@ async fn pages_of_any_origin_may_load_the_client_and_its_types() {
         ("/ovation.js", "text/javascript; charset=utf-8"),
         ("/ovation.d.ts", "application/typescript; charset=utf-8"),
         ("/ovation-api.d.ts", "application/typescript; charset=utf-8"),
+        ("/ovation-reactions.js", "text/javascript; charset=utf-8"),
+        ("/ovation-picker.js", "text/javascript; charset=utf-8"),
     ] {
         let response = get(path).await;
         assert_eq!(response.status(), StatusCode::OK, "{path}");
@@ -215,7 +244,7 @@ async fn pages_of_any_origin_may_load_the_client_and_its_types() {
         assert_eq!(headers[header::ACCESS_CONTROL_ALLOW_ORIGIN], "*");
         assert_eq!(headers["cross-origin-resource-policy"], "cross-origin");
     }
-    assert!(!get("/assets/room.js").await.headers().contains_key(header::ACCESS_CONTROL_ALLOW_ORIGIN));
+    assert!(!get("/assets/docs.js").await.headers().contains_key(header::ACCESS_CONTROL_ALLOW_ORIGIN));
 }
 
 #[tokio::test]
@@ -254,7 +283,8 @@ async fn a_process_without_a_gateway_tells_of_its_health_too() {
     let answer = ask("/readyz").await;
     assert_eq!(answer.status(), StatusCode::SERVICE_UNAVAILABLE);
     assert_eq!(json(answer).await["parts"][0]["detail"], "starting");
-    assert_eq!(text(ask("/metrics").await).await, "# EOF\n");
+    let numbers = text(ask("/metrics").await).await;
+    assert!(numbers.contains("\novation_part_ready{part=\"engine\"} 0\n# EOF\n"), "{numbers}");
     assert_eq!(ask("/v1/rooms").await.status(), StatusCode::NOT_FOUND);
 }
 

@@ -3,10 +3,11 @@
 use std::path::Path;
 
 use ovation_reaction::{
-    RoomTotals as CountedTotals, UpdateSource as CountedSource, WindowRef as CountedWindow,
-    WindowUpdate as Counted,
+    Moment as Told, RoomTotals as CountedTotals, Sentiment as Mood, UpdateSource as CountedSource,
+    WindowRef as CountedWindow, WindowUpdate as Counted,
 };
 use serde::de::DeserializeOwned;
+use serde_json::Value;
 use ts_rs::Config;
 
 use super::*;
@@ -16,6 +17,7 @@ use crate::feed;
 use crate::history;
 use crate::hub;
 use crate::ingest::Taken;
+use crate::pipeline::{self, StageStatus, TaskStatus};
 use crate::problem;
 
 /// The committed file.
@@ -49,10 +51,23 @@ fn the_committed_types_are_those_of_the_wire() {
         declared::<ActiveRooms>(&config),
         declared::<ActiveRoom>(&config),
         declared::<WindowUpdate>(&config),
+        declared::<Sentiment>(&config),
         declared::<WindowRef>(&config),
         declared::<History>(&config),
         declared::<HistoryWindow>(&config),
         declared::<HistoryStep>(&config),
+        declared::<Moments>(&config),
+        declared::<Moment>(&config),
+        declared::<MomentPeak>(&config),
+        declared::<MomentBaseline>(&config),
+        declared::<MomentSentiment>(&config),
+        declared::<TopicPlace>(&config),
+        declared::<Pipeline>(&config),
+        declared::<IngestRates>(&config),
+        declared::<StageStatus>(&config),
+        declared::<TaskStatus>(&config),
+        declared::<RejectCounts>(&config),
+        declared::<DeadLetter>(&config),
         declared::<RoomTotals>(&config),
         declared::<UpdateSource>(&config),
         declared::<FeedMessage>(&config),
@@ -81,6 +96,8 @@ fn a_window_update_is_what_the_stage_writes() {
         retracted: false,
         total: 7,
         counts: [("🔥".into(), 5), ("👏".into(), 2)].into(),
+        top: vec!["🔥".into(), "👏".into()],
+        rate: 0.7,
         users: None,
         sentiment: None,
         room_totals: CountedTotals { reactions: 7, late: 1, duplicates: 2, rejected: 3 },
@@ -90,6 +107,7 @@ fn a_window_update_is_what_the_stage_writes() {
     update.retracted = true;
     update.last = true;
     update.users = Some(3);
+    update.sentiment = Some(Mood { score: Some(0.5), coverage: 1.0, n: 7 });
     assert!(assert_reads::<WindowUpdate>(&serde_json::to_string(&update).expect("JSON")).retracted);
 }
 
@@ -104,6 +122,37 @@ fn history_comes_like_this() {
 }
 
 #[test]
+fn a_moment_is_what_the_stage_writes() {
+    let value = hub::moment::tests::moment("final-2026", (1, 3), 40_000, 2);
+    // What the tests take for one is one.
+    let told: Told<'_> = serde_json::from_str(&value).expect("a moment");
+    assert_reads::<Moment>(&serde_json::to_string(&told).expect("JSON"));
+    assert_eq!(
+        serde_json::to_value(&told).expect("JSON"),
+        serde_json::from_str::<Value>(&value).expect("JSON")
+    );
+}
+
+#[test]
+fn moments_come_like_this() {
+    let read = assert_reads::<Moments>(&history::moments::tests::answer());
+    assert!(matches!(&read.moments[..], [moment] if moment.room == "final-2026" && moment.revision == 2));
+    assert!(read.next.is_some());
+}
+
+#[test]
+fn operators_are_told_like_this() {
+    let read = assert_reads::<Pipeline>(&pipeline::tests::told());
+    assert!(read.stages.is_some_and(|stages| stages == [pipeline::tests::stage()]));
+    let late = r#"{"reason":"late","detail":"x","room":"lobby","window":"10s","windows_missed":1,"event":"{}","stage":"reactions","epoch":1,"seq":2,"source":{"topic":"emoji-events","partition":0,"offset":9}}"#;
+    let cut = late
+        .replace("\"window\":\"10s\",\"windows_missed\":1,", "\"event_encoding\":\"base64\",\"cut\":true,");
+    let rejects = format!(r#"{{"since":7,"total":3,"by_reason":{{"late":3}},"last":[{late},{cut}]}}"#);
+    let read = assert_reads::<RejectCounts>(&rejects);
+    assert_eq!((read.total, read.last.len(), read.last[1].cut), (3, 2, true));
+}
+
+#[test]
 fn active_rooms_are_listed_like_this() {
     let read = assert_reads::<ActiveRooms>(&hub::tests::active("final-2026"));
     assert!(matches!(&read.rooms[..], [room] if room.room == "final-2026" && room.open_windows == 1));
@@ -111,9 +160,10 @@ fn active_rooms_are_listed_like_this() {
 
 #[test]
 fn the_feed_sends_these_messages() {
-    let [snapshot, anew, update] = hub::tests::messages("final-2026");
-    let read = assert_reads::<FeedMessage>(&snapshot);
-    assert!(matches!(read, FeedMessage::Snapshot(Snapshot { windows, .. }) if windows.len() == 1));
+    let [snapshot, anew, update, moment] = hub::tests::messages("final-2026");
+    let FeedMessage::Snapshot(read) = assert_reads::<FeedMessage>(&snapshot) else { panic!("a snapshot") };
+    assert_eq!((read.windows.len(), read.moments.len(), read.open), (1, 1, true));
+    assert!(matches!(assert_reads::<FeedMessage>(&moment), FeedMessage::Moment { .. }));
     let read = assert_reads::<FeedMessage>(&anew);
     assert!(matches!(read, FeedMessage::Snapshot(Snapshot { resumed: Some(false), .. })));
     assert!(matches!(assert_reads::<FeedMessage>(&update), FeedMessage::Update { .. }));

@@ -19,8 +19,8 @@ pub use ovation_shell::{
     SourceRecord, Stage, StageProgress, StageState, Transform, reason, tagged_reject,
 };
 pub use ovation_windowing::{
-    Aggregate, DedupSettings, Emission, KEYS_MAX, Missed, Shape, StateSize, Totals, Update, Verdict,
-    WindowSettings, Windows,
+    Aggregate, DedupSettings, Distinct, Emission, KEYS_MAX, Missed, Shape, StateSize, Totals, Update,
+    Verdict, WindowSettings, Windows,
 };
 pub use stateless::{Answer, Map, Stateless};
 pub use windowed::{Feed, WindowStage, Windowed};

@@ -1,13 +1,12 @@
 //! Events on the source topic.
 
 use std::borrow::Cow;
-use std::io::Write as _;
 
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Number;
 
 use crate::limits::{ROOM_BYTES_MAX, TIME_MS_MAX};
-use crate::{Reason, Reject, Rules, Written, canonical};
+use crate::{Form, Plain, Reason, Reject, Rules, canonical};
 
 /// Where an event was found: gives what the event leaves out, and what it is judged by.
 #[derive(Debug, Clone, Copy)]
@@ -80,18 +79,27 @@ fn text<'de: 'a, 'a, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Cow
     Ok(Option::<Text<'a>>::deserialize(deserializer)?.map(|Text(text)| text))
 }
 
-impl<'a> From<Written<'a>> for Draft<'a> {
-    fn from(written: Written<'a>) -> Self {
+impl<'a> From<Plain<'a>> for Draft<'a> {
+    fn from(plain: Plain<'a>) -> Self {
         Self {
             tick: None,
-            id: Some(Cow::Borrowed(written.id)),
-            room: Some(Cow::Borrowed(written.room)),
-            emoji: Some(Cow::Borrowed(written.emoji)),
-            count: Some(written.count.into()),
-            user: written.user.map(Cow::Borrowed),
-            ts: Some(written.ts.into()),
+            id: plain.id.map(Cow::Borrowed),
+            room: plain.room.map(Cow::Borrowed),
+            emoji: plain.emoji.map(Cow::Borrowed),
+            count: plain.count.map(Number::from),
+            user: plain.user.map(Cow::Borrowed),
+            ts: plain.ts.map(Number::from),
         }
     }
+}
+
+/// An event, and how far its bytes are from the canonical ones.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Parsed<'a> {
+    /// What it says.
+    pub event: Event<'a>,
+    /// How it says it.
+    pub form: Form,
 }
 
 impl Reaction<'_> {
@@ -104,34 +112,46 @@ impl Reaction<'_> {
         let capacity =
             self.id.len() + self.room.len() + self.emoji.len() + user.map_or(0, str::len) + REST_BYTES;
         let mut event = Vec::with_capacity(capacity);
+        self.write(&mut event);
+        event
+    }
+
+    /// Writes the canonical event, as serialising does.
+    pub fn write(&self, out: &mut Vec<u8>) {
+        let user = self.user.as_deref();
         if needs_escapes(&self.id) || user.is_some_and(needs_escapes) {
             // Text, numbers and a map of known keys always serialise.
-            let _ = serde_json::to_writer(&mut event, self);
-            return event;
+            let _ = serde_json::to_writer(out, self);
+            return;
         }
-        // Rooms and emoji never need escapes. Writing into memory cannot fail.
-        let _ = write!(
-            event,
-            r#"{{"id":"{}","room":"{}","emoji":"{}","count":{}"#,
-            self.id, self.room, self.emoji, self.count
-        );
+        // Rooms and emoji never need escapes.
+        let mut field = |name: &str, text: &str| {
+            out.extend_from_slice(name.as_bytes());
+            out.extend_from_slice(text.as_bytes());
+        };
+        field(r#"{"id":""#, &self.id);
+        field(r#"","room":""#, &self.room);
+        field(r#"","emoji":""#, self.emoji);
+        field(r#"","count":"#, itoa::Buffer::new().format(self.count));
         if let Some(user) = user {
-            let _ = write!(event, r#","user":"{user}""#);
+            field(r#","user":""#, user);
+            field("\"", "");
         }
-        let _ = write!(event, r#","ts":{}}}"#, self.ts);
-        event
+        field(r#","ts":"#, itoa::Buffer::new().format(self.ts));
+        out.push(b'}');
     }
 
     /// Whether this text is the canonical event of this reaction, byte for byte.
     #[must_use]
     pub fn is_written(&self, text: &[u8]) -> bool {
-        std::str::from_utf8(text).ok().and_then(Written::read).is_some_and(|written| {
-            written.emoji == self.emoji
-                && written.id == self.id
-                && written.room == self.room
-                && written.count == self.count
-                && written.user == self.user.as_deref()
-                && i64::try_from(written.ts) == Ok(self.ts)
+        std::str::from_utf8(text).ok().and_then(Plain::read).is_some_and(|plain| {
+            plain.form == Form::Canonical
+                && plain.emoji == Some(self.emoji)
+                && plain.id == Some(&*self.id)
+                && plain.room == Some(&*self.room)
+                && plain.count == Some(self.count)
+                && plain.user == self.user.as_deref()
+                && plain.ts.and_then(|ts| i64::try_from(ts).ok()) == Some(self.ts)
         })
     }
 }
@@ -155,6 +175,18 @@ pub fn room_is_valid(room: &str) -> bool {
 /// # Errors
 /// Why it is refused.
 pub fn parse<'a>(value: &'a [u8], origin: &Origin<'_>, rules: &Rules) -> Result<Event<'a>, Reject> {
+    parse_with_form(value, origin, rules).map(|parsed| parsed.event)
+}
+
+/// Judges an event, and says how far its bytes are from the canonical ones.
+///
+/// # Errors
+/// Why it is refused.
+pub fn parse_with_form<'a>(
+    value: &'a [u8],
+    origin: &Origin<'_>,
+    rules: &Rules,
+) -> Result<Parsed<'a>, Reject> {
     let bytes_max = rules.limits.event_bytes_max;
     if value.len() > bytes_max {
         let detail = format!("the event has {} bytes; at most {bytes_max} are taken", value.len());
@@ -162,8 +194,9 @@ pub fn parse<'a>(value: &'a [u8], origin: &Origin<'_>, rules: &Rules) -> Result<
     }
     let text = std::str::from_utf8(value)
         .map_err(|error| Reject::new(Reason::Malformed, format!("the event is not UTF-8: {error}")))?;
-    let draft: Draft<'a> = match Written::read(text) {
-        Some(written) => written.into(),
+    let plain = Plain::read(text);
+    let draft: Draft<'a> = match plain {
+        Some(plain) => plain.into(),
         // An array would be read as the fields in their order.
         None if !text.trim_start().starts_with('{') => {
             return Err(Reject::new(Reason::Malformed, "the event is no JSON object"));
@@ -175,13 +208,19 @@ pub fn parse<'a>(value: &'a [u8], origin: &Origin<'_>, rules: &Rules) -> Result<
     if let Some(tick) = &draft.tick {
         let time = time_of(tick, "tick")?;
         not_in_future(time, origin, rules)?;
-        return Ok(Event::Tick(time));
+        return Ok(Parsed { event: Event::Tick(time), form: Form::Free });
     }
-    let room = draft.room.clone().filter(|room| room_is_valid(room));
-    judge(draft, origin, rules).map(Event::Reaction).map_err(|mut reject| {
-        reject.room = room.map(Cow::into_owned);
+    let room = draft.room.clone();
+    let reaction = judge(draft, origin, rules).map_err(|mut reject| {
+        reject.room = room.filter(|room| room_is_valid(room)).map(Cow::into_owned);
         reject
-    })
+    })?;
+    // Of what a plain event says, only the emoji may be said in another way.
+    let form = match plain {
+        Some(plain) if plain.emoji == Some(reaction.emoji) => plain.form,
+        _ => Form::Free,
+    };
+    Ok(Parsed { event: Event::Reaction(reaction), form })
 }
 
 /// Judges what is read already, and fills in what it leaves out.
@@ -244,13 +283,19 @@ fn name<'a>(
     field: &str,
     reason: Reason,
 ) -> Result<Cow<'a, str>, Reject> {
-    if text.is_empty() || text.len() > bytes_max || text.chars().any(char::is_control) {
+    if text.is_empty() || text.len() > bytes_max || has_control(&text) {
         return Err(Reject::new(
             reason,
             format!("{field} is 1 to {bytes_max} bytes without control characters"),
         ));
     }
     Ok(text)
+}
+
+fn has_control(text: &str) -> bool {
+    // Most names are ASCII, which needs no decoding.
+    text.bytes().any(|byte| byte.is_ascii_control())
+        || (!text.is_ascii() && text.chars().any(char::is_control))
 }
 
 fn time_of(number: &Number, field: &str) -> Result<i64, Reject> {

@@ -5,11 +5,16 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::Sentiment;
+
+/// Emoji in [`WindowUpdate::top`] at most.
+pub const TOP_MAX: usize = 5;
+
 /// Taps by canonical emoji, in the order of the emoji's bytes: the same everywhere.
 pub type Counts<'a> = BTreeMap<Cow<'a, str>, u64>;
 
 /// One record of the aggregate topic.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct WindowUpdate<'a> {
     /// Stage that made it.
     pub stage: Cow<'a, str>,
@@ -33,10 +38,16 @@ pub struct WindowUpdate<'a> {
     pub total: u64,
     /// Taps by emoji.
     pub counts: Counts<'a>,
-    /// Distinct reactors: an estimate, null until it is built.
+    /// The emoji with most taps, most first: at most [`TOP_MAX`].
+    #[serde(default)]
+    pub top: Vec<Cow<'a, str>>,
+    /// Taps per second over the time that the window has lasted so far.
+    #[serde(default)]
+    pub rate: f64,
+    /// Distinct reactors, an estimate with a standard error of 2.3 %; none where no reaction names one.
     pub users: Option<u64>,
-    /// Mood: null until it is built.
-    pub sentiment: Option<serde_json::Value>,
+    /// Mood.
+    pub sentiment: Option<Sentiment>,
     /// The room's cumulative counters since the epoch.
     pub room_totals: RoomTotals,
     /// The source record that gave rise to it.

@@ -1,6 +1,8 @@
 //! Events as clients send them, good and bad.
 
-use ovation_reaction::{COUNT_MAX, Event, Origin, Reason, Rules, parse, room_is_valid};
+use ovation_reaction::{
+    COUNT_MAX, Event, Form, Origin, Parsed, Reason, Rules, parse, parse_with_form, room_is_valid,
+};
 use proptest::prelude::*;
 
 const NOW: i64 = 1_795_426_840_542;
@@ -93,6 +95,60 @@ fn codes_are_distinct() {
     assert_eq!(codes.len(), Reason::ALL.len());
 }
 
+/// Fields in any order, present or not, right or wrong, with and without spaces; some with a letter changed or lost.
+fn event() -> impl Strategy<Value = String> {
+    let field = |name: &'static str, values: &'static [&'static str]| {
+        prop::option::weighted(0.9, prop::sample::select(values)).prop_map(move |value| Some((name, value?)))
+    };
+    let fields = (
+        field(
+            "id",
+            &[
+                r#""r1""#,
+                r#""0199-long-enough-for-two-words""#,
+                r#""ü""#,
+                r#""""#,
+                r#""a\\u0020""#,
+                "\"\u{1}\"",
+                "null",
+                "7",
+            ],
+        ),
+        field("room", &[r#""a""#, r#""a""#, r#""b.c""#, r#""/""#, r#""""#, r#""\\u0061""#]),
+        field("emoji", &[r#""🎉""#, r#""🎉""#, r#""❤""#, "\"❤\u{fe0f}\"", r#""x""#, r#""""#]),
+        field(
+            "count",
+            &["1", "1", "100", "101", "0", "01", "1.0", "-1", "1e1", "null", "99999999999999999999", ""],
+        ),
+        field("user", &[r#""u1""#, r#""a\\\"b""#, "\"\u{7f}\"", "null", r#"{"a":[1]}"#]),
+        field("ts", &["0", "1795426840000", "1795426840000", "253402300800000", "9223372036854775808", "-0"]),
+        prop::option::weighted(0.1, Just(("tick", "5"))),
+        prop::option::weighted(0.1, Just(("other", "[{}]"))),
+        prop::option::weighted(0.1, Just(("ts", "7"))),
+    );
+    let fields = fields.prop_map(|(a, b, c, d, e, f, g, h, i)| {
+        [a, b, c, d, e, f, g, h, i].into_iter().flatten().collect::<Vec<_>>()
+    });
+    let order = prop_oneof![3 => fields.clone(), 1 => fields.prop_shuffle()];
+    let space = || prop::sample::select(&["", "", "", " ", "  "][..]);
+    let damage = prop::option::weighted(0.2, (any::<prop::sample::Index>(), prop::option::of(any::<char>())));
+    (order, space(), space(), prop::sample::select(&["", "", "", ",", " ", "}"][..]), damage).prop_map(
+        |(fields, colon, comma, end, damage)| {
+            let fields: Vec<_> =
+                fields.iter().map(|(name, value)| format!(r#""{name}":{colon}{value}"#)).collect();
+            let mut text = format!("{{{}}}{end}", fields.join(&format!(",{comma}")));
+            if let Some((index, with)) = damage {
+                let at = text.floor_char_boundary(index.index(text.len()));
+                text.remove(at);
+                if let Some(with) = with {
+                    text.insert(at, with);
+                }
+            }
+            text
+        },
+    )
+}
+
 proptest! {
     #[test]
     fn no_bytes_panic(value in prop::collection::vec(any::<u8>(), 0..200)) {
@@ -100,31 +156,34 @@ proptest! {
     }
 
     #[test]
-    fn the_short_way_for_canonical_events_judges_as_the_parser_does(
-        room in "[a-c./]{0,3}",
-        id in "[a-z\"\\\\ü\\x00-\\x1f]{0,4}",
-        emoji in prop::sample::select(&["🎉", "❤", "❤\u{fe0f}", "x", ""][..]),
-        count in prop::sample::select(&["0", "1", "100", "101", "01", "1.0", "-1", "99999999999999999999"][..]),
-        user in prop::option::of("[a-z\\x00]{0,3}"),
-        ts in prop::sample::select(&["0", "1795426840000", "253402300799999", "253402300800000", "9223372036854775808"][..]),
-    ) {
-        let user = user.map(|user| format!(r#","user":"{user}""#)).unwrap_or_default();
-        let event = format!(r#"{{"id":"{id}","room":"{room}","emoji":"{emoji}","count":{count}{user},"ts":{ts}}}"#);
-        // A space makes it valid JSON of another form.
+    fn plain_events_are_judged_as_the_parser_judges_them(event in event()) {
+        // A space in front makes the same JSON one for the parser.
         let spaced = format!(" {event}");
-        let (short, long) = (
-            parse(event.as_bytes(), &origin(&room), &Rules::default()),
-            parse(spaced.as_bytes(), &origin(&room), &Rules::default()),
-        );
-        match (&short, &long) {
-            // Where in the text the parser gave up differs.
-            (Err(short), Err(long)) => prop_assert_eq!((short.reason, &short.room), (long.reason, &long.room)),
-            _ => prop_assert_eq!(&short, &long),
-        }
-        if let Ok(Event::Reaction(reaction)) = &short {
-            let canonical = serde_json::to_string(reaction).expect("serialises");
+        for key in ["a", "b.c", "\u{1}tick"] {
+            let (short, long) = (
+                parse_with_form(event.as_bytes(), &origin(key), &Rules::default()),
+                parse_with_form(spaced.as_bytes(), &origin(key), &Rules::default()),
+            );
+            match (&short, &long) {
+                (Ok(short), Ok(long)) => prop_assert_eq!(&short.event, &long.event),
+                // Where in the text the parser gave up differs.
+                (Err(short), Err(long)) => {
+                    prop_assert_eq!((short.reason, &short.room), (long.reason, &long.room));
+                }
+                _ => prop_assert!(false, "{short:?} {long:?}"),
+            }
+            let Ok(Parsed { event: Event::Reaction(reaction), form }) = short else { continue };
+            let canonical = serde_json::to_string(&reaction).expect("serialises");
+            match form {
+                Form::Canonical => prop_assert_eq!(&canonical, &event),
+                Form::Countless(at) => {
+                    let (before, behind) = event.split_at(at);
+                    prop_assert_eq!(&canonical, &format!(r#"{before},"count":1{behind}"#));
+                }
+                Form::Free => prop_assert!(canonical != event || event.contains('\\')),
+            }
             prop_assert!(reaction.is_written(canonical.as_bytes()) || canonical.contains('\\'));
-            prop_assert_eq!(reaction.is_written(event.as_bytes()), canonical == event && !event.contains('\\'));
+            prop_assert_eq!(reaction.is_written(event.as_bytes()), form == Form::Canonical);
             prop_assert!(!reaction.is_written(spaced.as_bytes()));
         }
     }

@@ -1,5 +1,6 @@
 //! The batch that a module is called with, borrowed from the bytes the SPU copied in.
 
+use crate::tags::PACK_KEY;
 use crate::varint;
 
 /// Bytes that are not what the SmartModule engine sends.
@@ -69,6 +70,20 @@ impl<'a> Batch<'a> {
         Ok(Self { base_offset, base_timestamp, count, records: &raw[4..] })
     }
 
+    /// The batch that an earlier module packed into the one record of this, see [`crate::Output::packed`].
+    ///
+    /// # Errors
+    /// If there is another number of records, or one that is no pack.
+    pub fn unpacked(&self) -> Result<Self, DecodeError> {
+        let mut records = self.records();
+        match (records.next(), records.next()) {
+            (Some(Ok(RecordRef { key, value, .. })), None) if key == Some(PACK_KEY.as_bytes()) => {
+                Self::from_records(self.base_offset, self.base_timestamp, value)
+            }
+            _ => Err(DecodeError("pack")),
+        }
+    }
+
     /// How many records there should be.
     #[must_use]
     pub fn len(&self) -> usize {
@@ -109,6 +124,7 @@ impl<'a> Batch<'a> {
 }
 
 impl<'a> RecordRef<'a> {
+    #[inline(always)]
     fn read(bytes: &'a [u8], at: &mut usize) -> Option<Self> {
         let from = *at;
         let length = usize::try_from(varint::read(bytes, at)?).ok()?;
@@ -127,6 +143,7 @@ impl<'a> RecordRef<'a> {
     }
 }
 
+#[inline(always)]
 fn read_bytes<'a>(bytes: &'a [u8], at: &mut usize) -> Option<&'a [u8]> {
     let length = usize::try_from(varint::read(bytes, at)?).ok()?;
     let end = at.checked_add(length)?;

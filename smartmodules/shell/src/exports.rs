@@ -22,6 +22,11 @@ pub extern "C" fn alloc(len: usize) -> *mut u8 {
     ptr
 }
 
+/// Says by its name, to whoever opens a chain, that the module packs and unpacks records as `ovation.pack` and `ovation.unpack`
+/// tell it. Never called.
+#[unsafe(no_mangle)]
+pub extern "C" fn ovation_packs() {}
+
 /// A module's slot.
 pub type Cell<T> = RefCell<Slot<T>>;
 

@@ -33,5 +33,5 @@ pub use emit::{Emit, Numbering};
 pub use output::Output;
 pub use params::{ParamError, Params};
 pub use source::SourceRecord;
-pub use tags::{CHECKPOINT_KEY, CONTROL, PROGRESS_KEY, REJECT_KEY, RESYNC_KEY, SKIP_KEY, TICK_KEY};
+pub use tags::{CHECKPOINT_KEY, CONTROL, PACK_KEY, PROGRESS_KEY, REJECT_KEY, RESYNC_KEY, SKIP_KEY, TICK_KEY};
 pub use transform::{Failure, Slot, Transform};

@@ -12,5 +12,7 @@ pub const REJECT_KEY: &str = "\u{1}reject";
 pub const CHECKPOINT_KEY: &str = "\u{1}checkpoint";
 /// Compare-and-set of a fence's memory.
 pub const RESYNC_KEY: &str = "\u{1}resync";
+/// All that a call of a module answers, in one record: between modules that know of it, and nowhere else.
+pub const PACK_KEY: &str = "\u{1}pack";
 /// What a module leaves of a record that it has dropped: empty, so that offsets stay contiguous behind it.
 pub const SKIP_KEY: &str = "\u{1}skip";

@@ -43,11 +43,21 @@ pub struct Slot<T> {
     module: Option<T>,
     /// Answer of the last call; the engine copies it after the call returns.
     answer: Vec<u8>,
+    packing: Packing,
+}
+
+/// What the engine says of a module's neighbours in its chain.
+#[derive(Debug, Clone, Copy, Default)]
+struct Packing {
+    /// The one before hands over its answers packed: `ovation.unpack`.
+    before: bool,
+    /// The one behind takes them packed: `ovation.pack`.
+    behind: bool,
 }
 
 impl<T> Default for Slot<T> {
     fn default() -> Self {
-        Self { module: None, answer: Vec::new() }
+        Self { module: None, answer: Vec::new(), packing: Packing::default() }
     }
 }
 
@@ -65,8 +75,11 @@ impl<T: Transform> Slot<T> {
         if decoded.decode(&mut Cursor::new(input), version).is_err() {
             return SmartModuleInitErrorStatus::DecodingInput as i32;
         }
-        match T::open(&params_of(&decoded)) {
+        let params = params_of(&decoded);
+        match T::open(&params) {
             Ok(module) => {
+                let is_set = |name: &str| params.get(name).is_some();
+                self.packing = Packing { before: is_set("ovation.unpack"), behind: is_set("ovation.pack") };
                 self.module = Some(module);
                 0
             }
@@ -83,7 +96,10 @@ impl<T: Transform> Slot<T> {
     /// Answers an encoded `SmartModuleInput`. The number of records, or a negative status.
     pub fn transform(&mut self, input: &[u8], version: i16) -> i32 {
         self.answer.clear();
-        let Ok(batch) = Batch::decode(input, version) else {
+        let packing = self.packing;
+        let batch = Batch::decode(input, version);
+        let batch = if packing.before { batch.and_then(|batch| batch.unpacked()) } else { batch };
+        let Ok(batch) = batch else {
             return SmartModuleTransformErrorStatus::DecodingBaseInput as i32;
         };
         let Some(module) = self.opened() else {
@@ -99,6 +115,9 @@ impl<T: Transform> Slot<T> {
                 ..Default::default()
             }
         });
+        if packing.behind && error.is_none() {
+            out = out.packed();
+        }
         let count = out.len();
         self.answer = out.finish(error.as_ref(), version);
         i32::try_from(count).unwrap_or(SmartModuleTransformErrorStatus::EncodingOutput as i32)

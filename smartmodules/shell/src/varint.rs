@@ -3,7 +3,19 @@
 /// Longest encoding of 64 bits.
 const BYTES_MAX: usize = 10;
 
+/// The engine counts fuel at every call, so that one costs far more than these lines.
+#[inline(always)]
 pub(crate) fn read(bytes: &[u8], at: &mut usize) -> Option<i64> {
+    // Most fit a byte.
+    let first = *bytes.get(*at)?;
+    if first & 0x80 == 0 {
+        *at += 1;
+        return Some(i64::from(first >> 1) ^ -i64::from(first & 1));
+    }
+    read_long(bytes, at)
+}
+
+fn read_long(bytes: &[u8], at: &mut usize) -> Option<i64> {
     let mut value: u64 = 0;
     for index in 0..BYTES_MAX {
         let byte = *bytes.get(*at)?;

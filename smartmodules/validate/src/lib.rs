@@ -3,7 +3,7 @@
 //!
 //! Parameters: those of [`Rules::read`].
 
-use ovation_reaction::{Event, Origin, Reason, Reject, Rules, TaggedReject, parse};
+use ovation_reaction::{Event, Form, Origin, Parsed, Reason, Reject, Rules, TaggedReject, parse_with_form};
 use ovation_shell::{Batch, CONTROL, Failure, Output, Params, REJECT_KEY, RecordRef, TICK_KEY, Transform};
 
 /// The module.
@@ -41,26 +41,25 @@ impl Validate {
             partition: self.partition,
             offset: batch.offset_of(record),
         };
-        match own_key(record.key).and_then(|()| parse(record.value, &origin, &self.rules)) {
-            Ok(Event::Reaction(reaction)) if reaction.is_written(record.value) => out.pass(record),
-            Ok(event) => {
+        let parsed = own_key(record.key).and_then(|()| parse_with_form(record.value, &origin, &self.rules));
+        match parsed {
+            Ok(Parsed { form: Form::Canonical, .. }) => out.pass(record),
+            Ok(Parsed { event: Event::Reaction(reaction), form }) => {
                 canonical.clear();
-                let key = match &event {
-                    Event::Reaction(reaction) => {
-                        // Writing into memory cannot fail.
-                        let _ = serde_json::to_writer(&mut *canonical, reaction);
-                        record.key
+                match form {
+                    Form::Countless(at) => {
+                        let (before, behind) = record.value.split_at(at);
+                        canonical.extend_from_slice(before);
+                        canonical.extend_from_slice(br#","count":1"#);
+                        canonical.extend_from_slice(behind);
                     }
-                    Event::Tick(time) => {
-                        canonical.extend_from_slice(format!(r#"{{"tick":{time}}}"#).as_bytes());
-                        Some(TICK_KEY.as_bytes())
-                    }
-                };
-                if key == record.key && canonical == record.value {
-                    out.pass(record);
-                } else {
-                    out.replace(record, key, canonical);
+                    _ => reaction.write(canonical),
                 }
+                out.replace(record, record.key, canonical);
+            }
+            Ok(Parsed { event: Event::Tick(time), .. }) => {
+                let tick = format!(r#"{{"tick":{time}}}"#);
+                out.replace(record, Some(TICK_KEY.as_bytes()), tick.as_bytes());
             }
             Err(reject) => {
                 let tagged = TaggedReject::new(

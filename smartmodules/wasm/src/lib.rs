@@ -5,6 +5,8 @@
 pub const VALIDATE: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/ovation_validate.wasm"));
 /// Counts reactions in windows.
 pub const WINDOW: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/ovation_window.wasm"));
+/// Finds bursts in the finals of a stage that counts reactions.
+pub const MOMENTS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/ovation_moments.wasm"));
 /// Compare-and-append for a sink.
 pub const FENCE: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/ovation_fence.wasm"));
 /// Counts words in windows: the second topology of the tests.
@@ -27,6 +29,7 @@ pub mod examples {
 pub const BUILTINS: &[&str] = &[
     "ovation-validate",
     "ovation-window",
+    "ovation-moments",
     "ovation-fence",
     "ovation-word-count",
     "ovation-number",
@@ -39,6 +42,7 @@ pub fn builtin(name: &str) -> Option<&'static [u8]> {
     match name {
         "ovation-validate" => Some(VALIDATE),
         "ovation-window" => Some(WINDOW),
+        "ovation-moments" => Some(MOMENTS),
         "ovation-fence" => Some(FENCE),
         "ovation-word-count" => Some(WORD_COUNT),
         "ovation-number" => Some(NUMBER),

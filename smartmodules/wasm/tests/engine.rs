@@ -159,7 +159,9 @@ fn long_run() -> Vec<(String, String)> {
             match random(20) {
                 0 => tick(at),
                 _ => {
-                    tap(&room, emoji[random(4) as usize], 1 + random(3), at, &format!("id{}", random(2_500)))
+                    let id = format!("id{}", random(2_500));
+                    let (room, event) = tap(&room, emoji[random(4) as usize], 1 + random(3), at, &id);
+                    (room, event.replace(r#","ts""#, &format!(r#","user":"u{}","ts""#, random(50))))
                 }
             }
         })

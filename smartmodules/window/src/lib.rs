@@ -6,7 +6,7 @@
 mod counts;
 mod stage;
 
-pub use counts::Taps;
+pub use counts::{Counts, Taps};
 pub use stage::{Reactions, Window};
 
 #[cfg(target_arch = "wasm32")]

@@ -7,8 +7,8 @@ use ovation_processor::{
     WindowStage, Windowed,
 };
 use ovation_reaction::{
-    DeadLetter, Late, Reason, RoomTotals, Source, TaggedReject, UpdateSource, WindowRef, WindowUpdate,
-    Written,
+    DeadLetter, Form, Late, Plain, Reason, RoomTotals, Sentiment, Source, TaggedReject, UpdateSource,
+    WindowRef, WindowUpdate,
 };
 use serde::Deserialize;
 
@@ -34,20 +34,35 @@ struct Event<'a> {
     emoji: Cow<'a, str>,
     #[serde(default)]
     count: u64,
+    #[serde(borrow)]
+    user: Option<Cow<'a, str>>,
     #[serde(default)]
     ts: i64,
 }
 
 impl<'a> Event<'a> {
     fn read(value: &'a [u8]) -> serde_json::Result<Self> {
-        let written = std::str::from_utf8(value).ok().and_then(Written::read);
-        let Some((written, ts)) =
-            written.and_then(|written| Some((written, i64::try_from(written.ts).ok()?)))
-        else {
-            return serde_json::from_slice(value);
-        };
-        let Written { id, room, emoji, count, .. } = written;
-        Ok(Self { tick: None, id: id.into(), room: room.into(), emoji: emoji.into(), count, ts })
+        let plain = std::str::from_utf8(value).ok().and_then(Plain::read);
+        match plain {
+            Some(Plain {
+                id: Some(id),
+                room: Some(room),
+                emoji: Some(emoji),
+                count: Some(count),
+                user,
+                ts: Some(ts),
+                form: Form::Canonical,
+            }) if i64::try_from(ts).is_ok() => Ok(Self {
+                tick: None,
+                id: id.into(),
+                room: room.into(),
+                emoji: emoji.into(),
+                count,
+                user: user.map(Cow::Borrowed),
+                ts: ts as i64,
+            }),
+            _ => serde_json::from_slice(value),
+        }
     }
 }
 
@@ -100,7 +115,7 @@ impl Windowed for Reactions {
 }
 
 fn react(event: &Event<'_>, record: &SourceRecord<'_>, feed: &mut Feed<'_, '_, Reactions>) {
-    let tap = Tap { emoji: &event.emoji, count: event.count };
+    let tap = Tap { emoji: &event.emoji, count: event.count, user: event.user.as_deref() };
     let (partition, offset) = feed.emit().place();
     // An id made from the record's own place is new by nature, whatever a client called its reactions before.
     let id = (!is_place(&event.id, partition, offset)).then_some(event.id.as_ref());
@@ -148,8 +163,13 @@ fn dead_letter(emit: &mut Emit<'_>, reject: TaggedReject<'_>) {
     });
 }
 
+/// Taps per second, to a tenth. A window that has just begun is taken to have lasted a second: the first tap is no storm.
+fn rate(taps: u64, lasted_ms: i64) -> f64 {
+    (taps as f64 * 10_000.0 / lasted_ms.max(1_000) as f64).round() / 10.0
+}
+
 fn json(numbers: &Numbering<'_>, update: &Update<'_, Taps>) -> Vec<u8> {
-    let counts = &update.aggregate.counts;
+    let Taps { total, counts, users } = update.aggregate;
     let record = WindowUpdate {
         stage: numbers.stage.into(),
         epoch: numbers.epoch,
@@ -164,10 +184,12 @@ fn json(numbers: &Numbering<'_>, update: &Update<'_, Taps>) -> Vec<u8> {
         revision: update.revision,
         last: update.last,
         retracted: update.retracted,
-        total: update.aggregate.total,
-        counts: counts.iter().map(|(emoji, count)| (emoji.as_str().into(), *count)).collect(),
-        users: None,
-        sentiment: None,
+        total: *total,
+        counts: counts.iter().map(|(emoji, count)| (emoji.into(), count)).collect(),
+        top: update.aggregate.top().into_iter().map(Cow::Borrowed).collect(),
+        rate: rate(*total, update.lasted_until_ms - update.start_ms),
+        users: (!users.is_empty()).then(|| users.estimate()),
+        sentiment: Some(Sentiment::of(counts.iter())),
         room_totals: RoomTotals {
             reactions: update.totals.accepted,
             late: update.totals.late,

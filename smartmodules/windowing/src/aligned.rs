@@ -1,6 +1,7 @@
 //! Tumbling and hopping windows of one key and definition.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
 
 use serde::{Deserialize, Serialize};
 
@@ -20,6 +21,19 @@ pub(crate) struct Aligned<A: Aggregate> {
     /// Panes that have changed since the last round of updates.
     dirty: BTreeSet<i64>,
     pub(crate) emitted_at: Option<i64>,
+    /// Where the last record went. Can be made anew.
+    #[serde(skip)]
+    recent: Option<Recent>,
+}
+
+/// A pane whose windows all take records: what most records fall into is told without a division.
+#[derive(Debug)]
+struct Recent {
+    pane: i64,
+    /// Times of the pane.
+    times: Range<i64>,
+    /// Stream time at which the next window closes, of this pane or of an earlier one.
+    until: i64,
 }
 
 impl<A: Aggregate> Default for Aligned<A> {
@@ -30,6 +44,7 @@ impl<A: Aggregate> Default for Aligned<A> {
             revisions: BTreeMap::new(),
             dirty: BTreeSet::new(),
             emitted_at: None,
+            recent: None,
         }
     }
 }
@@ -55,21 +70,38 @@ impl<A: Aggregate> Aligned<A> {
         item: &A::Item<'_>,
         now: i64,
     ) -> Added {
+        if let Some(Recent { pane, times, until }) = &self.recent
+            && times.contains(&time_ms)
+            && now < *until
+        {
+            return self.put(settings, *pane, item);
+        }
         // A window is open while its start lies after `now` less grace and size.
         let first_open = first_of(settings, now.saturating_sub(settings.grace_ms));
         let (first, last) = (first_of(settings, time_ms), last_of(settings, time_ms));
         let missed = ((first_open.min(last + settings.advance_ms()) - first) / settings.advance_ms()).max(0);
         let missed = missed.unsigned_abs();
         if first_open > last {
-            return Added { missed, ..Added::default() };
+            return Added { missed, moved: self.is_empty(), ..Added::default() };
         }
-        self.closed_to = self.closed_to.max(first_open);
-        let pane = time_ms.div_euclid(settings.pane_ms());
-        let parts = i64::from(self.panes.add(pane, item));
-        if settings.every_ms().is_some() {
-            self.dirty.insert(pane);
+        let closed_to = self.closed_to.max(first_open);
+        let moved = std::mem::replace(&mut self.closed_to, closed_to) != closed_to;
+        let pane_ms = settings.pane_ms();
+        let pane = time_ms.div_euclid(pane_ms);
+        if missed == 0 {
+            let times = pane * pane_ms..(pane + 1) * pane_ms;
+            let until = settings.closes_at(first_open.saturating_add(settings.span_ms()));
+            self.recent = Some(Recent { pane, times, until });
         }
-        Added { missed, counted: true, parts }
+        let added = self.put(settings, pane, item);
+        Added { missed, moved: moved || added.moved, ..added }
+    }
+
+    /// Adds a record to a pane whose windows take it.
+    fn put(&mut self, settings: &WindowSettings, pane: i64, item: &A::Item<'_>) -> Added {
+        let is_new = self.panes.add(pane, item);
+        let is_dirty = settings.every_ms().is_some() && self.dirty.insert(pane);
+        Added { missed: 0, counted: true, parts: i64::from(is_new), moved: is_new || is_dirty }
     }
 
     /// Stream time at which the next window is final.

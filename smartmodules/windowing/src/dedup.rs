@@ -3,7 +3,6 @@
 use std::collections::VecDeque;
 use std::hash::Hasher;
 
-use hashbrown::HashTable;
 use serde::{Deserialize, Serialize};
 use siphasher::sip::SipHasher13;
 
@@ -13,7 +12,7 @@ use siphasher::sip::SipHasher13;
 pub struct DedupSettings {
     /// How long an id is remembered, in ms of stream time.
     pub horizon_ms: i64,
-    /// How many ids are remembered at most.
+    /// How many ids are remembered at most; fewer than 2³¹ in any case.
     pub ids_max: usize,
 }
 
@@ -24,18 +23,18 @@ impl Default for DedupSettings {
     }
 }
 
-/// The ids seen within the horizon, as 64-bit hashes: 16 bytes an id in the queue, and about 10 in the table (in WASM),
-/// whose order nobody sees.
+/// The ids seen within the horizon, as 64-bit hashes: 16 bytes an id in the queue, and 16 to 32 in the table, whose order nobody
+/// sees.
 ///
 /// Two different ids of one horizon collide with probability `ids_max / 2^64` a record, about 5e-15.
 #[derive(Debug, Default)]
 pub struct Dedup {
     /// Where in the queue a hash is, counted from the first id of all: it finds the id and its time without a copy of either.
-    places: HashTable<usize>,
+    places: Places,
     /// Oldest first; stream times never decrease, so the queue is in order of both.
     order: VecDeque<(i64, u64)>,
     /// Ids that were forgotten, which is the place of the oldest one that was not. May wrap around.
-    forgotten: usize,
+    forgotten: u32,
 }
 
 /// Ids in a checkpoint: runs of equal stream time, so that a time is written once, and hashes as hex.
@@ -46,6 +45,12 @@ pub(crate) struct DedupState {
 }
 
 const HEX_DIGITS_PER_HASH: usize = 16;
+
+/// A hash as text. A checkpoint holds up to `ids_max` of them.
+fn hex(hash: u64) -> [u8; HEX_DIGITS_PER_HASH] {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    std::array::from_fn(|digit| DIGITS[(hash >> (4 * (HEX_DIGITS_PER_HASH - 1 - digit))) as usize & 0xf])
+}
 
 impl Dedup {
     /// Hash of an id within its key. The keys of the hash are fixed: a checkpoint outlives a build.
@@ -79,22 +84,19 @@ impl Dedup {
     }
 
     fn seen_at(&self, hash: u64) -> Option<i64> {
-        let id = |place: usize| self.order[place.wrapping_sub(self.forgotten)];
-        self.places.find(hash, |place| id(*place).1 == hash).map(|place| id(*place).0)
+        let id = |place: u32| self.order[place.wrapping_sub(self.forgotten) as usize];
+        self.places.find(hash, |place| id(place).1 == hash).map(|place| id(place).0)
     }
 
     fn remember(&mut self, seen_at: i64, hash: u64) {
-        let place = self.forgotten.wrapping_add(self.order.len());
+        let place = self.forgotten.wrapping_add(self.order.len() as u32);
         self.order.push_back((seen_at, hash));
-        let (order, forgotten) = (&self.order, self.forgotten);
-        self.places.insert_unique(hash, place, |place| order[place.wrapping_sub(forgotten)].1);
+        self.places.insert(hash, place);
     }
 
     fn forget_oldest(&mut self) {
         let Some((_, hash)) = self.order.pop_front() else { return };
-        if let Ok(entry) = self.places.find_entry(hash, |place| *place == self.forgotten) {
-            entry.remove();
-        }
+        self.places.remove(hash, self.forgotten);
         self.forgotten = self.forgotten.wrapping_add(1);
     }
 
@@ -112,18 +114,16 @@ impl Dedup {
 
     pub(crate) fn save(&self) -> DedupState {
         let mut runs: Vec<(i64, usize)> = Vec::new();
-        let mut hashes = String::with_capacity(self.order.len() * HEX_DIGITS_PER_HASH);
+        let mut hashes = Vec::with_capacity(self.order.len() * HEX_DIGITS_PER_HASH);
         for &(time, hash) in &self.order {
             match runs.last_mut() {
                 Some((last, count)) if *last == time => *count += 1,
                 _ => runs.push((time, 1)),
             }
-            for shift in (0..HEX_DIGITS_PER_HASH).rev() {
-                let digit = (hash >> (shift * 4)) & 0xf;
-                hashes.push(char::from_digit(digit as u32, 16).unwrap_or('0'));
-            }
+            hashes.extend_from_slice(&hex(hash));
         }
-        DedupState { runs, hashes }
+        // Digits are text.
+        DedupState { runs, hashes: String::from_utf8(hashes).unwrap_or_default() }
     }
 
     pub(crate) fn restore(state: &DedupState) -> Option<Self> {
@@ -140,8 +140,102 @@ impl Dedup {
     }
 }
 
+/// Places by hash, in a table with as many empty slots at least: what is asked for lies where its hash says, or right behind, so that
+/// a look-up, and the insertion and removal of other ids that go with it, wait for memory once each.
+#[derive(Debug, Default)]
+struct Places {
+    /// A power of two of them, or none.
+    slots: Vec<Slot>,
+    taken: usize,
+}
+
+#[derive(Debug, Clone, Copy, Default)]
+struct Slot {
+    /// The lower half of the hash with its last bit set; 0 in an empty slot.
+    tag: u32,
+    place: u32,
+}
+
+impl Slot {
+    fn of(hash: u64, place: u32) -> Self {
+        Self { tag: hash as u32 | 1, place }
+    }
+}
+
+impl Places {
+    /// The place of a hash, of those that `is_it` is asked about.
+    fn find(&self, hash: u64, is_it: impl Fn(u32) -> bool) -> Option<u32> {
+        let at = self.position(Slot::of(hash, 0).tag, is_it)?;
+        Some(self.slots[at].place)
+    }
+
+    fn insert(&mut self, hash: u64, place: u32) {
+        const SLOTS_LEAST: usize = 16;
+        if self.taken * 2 >= self.slots.len() {
+            let slots = (self.slots.len() * 2).max(SLOTS_LEAST);
+            let before = std::mem::replace(&mut self.slots, vec![Slot::default(); slots]);
+            before.into_iter().filter(|slot| slot.tag != 0).for_each(|slot| self.put(slot));
+        }
+        self.put(Slot::of(hash, place));
+        self.taken += 1;
+    }
+
+    fn remove(&mut self, hash: u64, place: u32) {
+        let Some(mut hole) = self.position(Slot::of(hash, place).tag, |other| other == place) else { return };
+        self.taken -= 1;
+        // What stands behind moves up, unless it would come to stand before where its hash says.
+        let mut at = self.behind(hole);
+        while self.slots[at].tag != 0 {
+            let from_home = at.wrapping_sub(self.home(self.slots[at].tag)) & (self.slots.len() - 1);
+            let from_hole = at.wrapping_sub(hole) & (self.slots.len() - 1);
+            if from_home >= from_hole {
+                self.slots[hole] = self.slots[at];
+                hole = at;
+            }
+            at = self.behind(at);
+        }
+        self.slots[hole] = Slot::default();
+    }
+
+    fn position(&self, tag: u32, is_it: impl Fn(u32) -> bool) -> Option<usize> {
+        if self.slots.is_empty() {
+            return None;
+        }
+        let mut at = self.home(tag);
+        loop {
+            let slot = self.slots[at];
+            if slot.tag == 0 {
+                return None;
+            }
+            if slot.tag == tag && is_it(slot.place) {
+                return Some(at);
+            }
+            at = self.behind(at);
+        }
+    }
+
+    /// There is an empty slot.
+    fn put(&mut self, slot: Slot) {
+        let mut at = self.home(slot.tag);
+        while self.slots[at].tag != 0 {
+            at = self.behind(at);
+        }
+        self.slots[at] = slot;
+    }
+
+    fn home(&self, tag: u32) -> usize {
+        (tag >> 1) as usize & (self.slots.len() - 1)
+    }
+
+    fn behind(&self, at: usize) -> usize {
+        (at + 1) & (self.slots.len() - 1)
+    }
+}
+
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     const SMALL: DedupSettings = DedupSettings { horizon_ms: 100, ids_max: 3 };
@@ -168,13 +262,13 @@ mod tests {
 
     #[test]
     fn places_may_wrap_around() {
-        let mut dedup = Dedup { forgotten: usize::MAX - 1, ..Dedup::default() };
+        let mut dedup = Dedup { forgotten: u32::MAX - 1, ..Dedup::default() };
         for id in 0..100 {
             assert!(dedup.insert(SMALL, 0, id));
             assert!(!dedup.insert(SMALL, 0, id));
             assert!(!dedup.insert(SMALL, 0, id.saturating_sub(2)));
         }
-        assert_eq!((dedup.len(), dedup.places.len()), (3, 3));
+        assert_eq!((dedup.len(), dedup.places.taken), (3, 3));
     }
 
     #[test]
@@ -206,6 +300,34 @@ mod tests {
         assert_eq!(restored.order, dedup.order);
         for id in [1, u64::MAX, 7] {
             assert_eq!(restored.seen_at(id), Some(5));
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn the_table_finds_what_a_list_finds(
+            // Hashes whose tags are equal or lie side by side, also across the end of the table.
+            steps in prop::collection::vec((0..8_u64, 0..3_u64, 0..4_i64), 1..400), ids_max in 0..40_usize,
+        ) {
+            let settings = DedupSettings { horizon_ms: 60, ids_max };
+            let (mut dedup, mut list, mut now) = (Dedup::default(), VecDeque::<(i64, u64)>::new(), 0);
+            for (tag, high, later) in steps {
+                now += later;
+                let hash = (tag.wrapping_sub(4) << 1) & 0xffff_ffff | high << 32;
+                let is_new = !list.iter().any(|(at, other)| *other == hash && now - at <= 60);
+                if is_new {
+                    list.retain(|(at, _)| now - at <= 60);
+                    while list.len() >= ids_max.max(1) {
+                        list.pop_front();
+                    }
+                    if ids_max > 0 {
+                        list.push_back((now, hash));
+                    }
+                }
+                prop_assert_eq!(dedup.insert(settings, now, hash), is_new);
+                prop_assert_eq!(&dedup.order, &list);
+                prop_assert_eq!(dedup.places.taken, list.len());
+            }
         }
     }
 }

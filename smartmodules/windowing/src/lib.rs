@@ -10,6 +10,8 @@
 mod aggregate;
 mod aligned;
 mod dedup;
+mod distinct;
+mod keys;
 mod panes;
 mod series;
 mod sessions;
@@ -18,5 +20,6 @@ mod windows;
 
 pub use aggregate::Aggregate;
 pub use dedup::{Dedup, DedupSettings};
+pub use distinct::Distinct;
 pub use settings::{Emission, SettingsError, Shape, WindowSettings};
 pub use windows::{DUE_BYTES_PER_RECORD, KEYS_MAX, Missed, StateSize, Totals, Update, Verdict, Windows};

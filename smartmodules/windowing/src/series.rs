@@ -15,6 +15,8 @@ pub(crate) struct Added {
     pub(crate) counted: bool,
     /// Panes or sessions that there are more, or fewer.
     pub(crate) parts: i64,
+    /// When the series closes or is due may have changed, or whether it holds anything.
+    pub(crate) moved: bool,
 }
 
 /// What a final took with it.

@@ -57,7 +57,7 @@ impl<A: Aggregate> Sessions<A> {
         if (touched.is_empty() || time_ms < touched[touched.len() - 1])
             && settings.closes_at(time_ms.saturating_add(gap)) <= now
         {
-            return Added { missed: 1, ..Added::default() };
+            return Added { missed: 1, moved: true, ..Added::default() };
         }
         let parts = 1 - touched.len() as i64;
         let mut grown = Session {
@@ -85,7 +85,7 @@ impl<A: Aggregate> Sessions<A> {
         }
         grown.aggregate.add(item);
         self.open.insert(start, grown);
-        Added { missed: 0, counted: true, parts }
+        Added { missed: 0, counted: true, parts, moved: true }
     }
 
     /// Stream time at which the next session is final.

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::dedup::DedupState;
+use crate::keys::Keys;
 use crate::series::{Part, Series};
 use crate::{Aggregate, Dedup, DedupSettings, SettingsError, WindowSettings};
 
@@ -68,6 +69,8 @@ pub struct Update<'a, A> {
     pub start_ms: i64,
     /// End of the window (exclusive), ms. A session's end grows.
     pub end_ms: i64,
+    /// Up to which time the window has lasted at this point, ms: its end, or the largest time seen if that is before.
+    pub lasted_until_ms: i64,
     /// 1 for the first update of this window, and so on.
     pub revision: u64,
     /// Whether this is the window's last result.
@@ -94,12 +97,18 @@ pub struct StateSize {
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(bound = "")]
 struct KeyState<A: Aggregate> {
-    /// The key, shared with the map and with the two orders.
-    #[serde(skip)]
-    key: Arc<str>,
     totals: Totals,
     /// By definition; none while it has no open window.
     series: Vec<Option<Series<A>>>,
+    /// Where each series stands in the two orders. Made anew of the series.
+    #[serde(skip)]
+    places: Vec<Place>,
+}
+
+impl<A: Aggregate> Default for KeyState<A> {
+    fn default() -> Self {
+        Self { totals: Totals::default(), series: Vec::new(), places: Vec::new() }
+    }
 }
 
 /// A time, and the key and definition that something is to be done for then.
@@ -127,7 +136,7 @@ pub struct Windows<A: Aggregate> {
     clock: i64,
     /// Time of the first tick since a record was counted.
     quiet_since: Option<i64>,
-    keys: BTreeMap<Arc<str>, KeyState<A>>,
+    keys: Keys<KeyState<A>>,
     dedup: Dedup,
     agenda: Agenda,
 }
@@ -171,7 +180,7 @@ impl<A: Aggregate> Windows<A> {
             stream_time: None,
             clock: i64::MIN,
             quiet_since: None,
-            keys: BTreeMap::new(),
+            keys: Keys::default(),
             dedup: Dedup::default(),
             agenda: Agenda::default(),
         })
@@ -229,7 +238,7 @@ impl<A: Aggregate> Windows<A> {
     /// Totals of a key, if it is known.
     #[must_use]
     pub fn totals(&self, key: &str) -> Option<Totals> {
-        self.keys.get(key).map(|state| state.totals)
+        self.keys.find(key).map(|place| self.keys[place].totals)
     }
 
     /// Feeds one record: its key, its time, its id (none: never a duplicate) and what it adds. `emit` answers the bytes
@@ -244,29 +253,27 @@ impl<A: Aggregate> Windows<A> {
         item: &A::Item<'_>,
         emit: &mut impl FnMut(Update<'_, A>) -> usize,
     ) -> Verdict {
-        if !self.make_known(key) {
-            return Verdict::TooManyKeys;
-        }
+        let Some(place) = self.make_known(key) else { return Verdict::TooManyKeys };
         let now = self.stream_time.map_or(time_ms, |now| now.max(time_ms));
         if let Some(id) = id
             && !self.dedup.insert(self.dedup_settings, now, Dedup::hash(key, id))
         {
-            self.totals_mut(key).duplicates += A::weight(item);
+            self.keys[place].totals.duplicates += A::weight(item);
             return Verdict::Duplicate;
         }
         self.stream_time = Some(now);
         self.clock = self.clock.max(time_ms);
         let mut bytes = 0;
         self.close_due(now, &mut bytes, emit);
-        let missed = self.count(key, time_ms, item, now, emit);
+        let missed = self.count(place, time_ms, item, now, emit);
         self.update_due(now, &mut bytes, emit);
         Verdict::Counted { missed }
     }
 
     /// Counts a record of this key as refused; the empty key stands for records whose key is unknown.
     pub fn reject(&mut self, key: &str) {
-        if self.make_known(key) {
-            self.totals_mut(key).rejected += 1;
+        if let Some(place) = self.make_known(key) {
+            self.keys[place].totals.rejected += 1;
         }
     }
 
@@ -295,7 +302,7 @@ impl<A: Aggregate> Windows<A> {
             stream_time: self.stream_time,
             clock: self.clock,
             quiet_since: self.quiet_since,
-            keys: self.keys.iter().map(|(key, state)| (&**key, state)).collect(),
+            keys: self.keys.iter().collect(),
             dedup: self.dedup.save(),
         })
     }
@@ -307,17 +314,19 @@ impl<A: Aggregate> Windows<A> {
     pub fn restore(&mut self, state: &str) -> Result<(), String> {
         let restored: State<A> = serde_json::from_str(state).map_err(|error| error.to_string())?;
         let dedup = Dedup::restore(&restored.dedup).ok_or("the dedup horizon is damaged")?;
-        let (mut agenda, mut keys) = (Agenda::default(), BTreeMap::new());
-        for (key, mut state) in restored.keys {
-            state.key = key.into();
+        let (mut agenda, mut keys) = (Agenda::default(), Keys::default());
+        for (key, state) in restored.keys {
             if state.series.len() > self.settings.len() {
                 return Err("the state has more window definitions than the stage".to_owned());
             }
-            for (definition, (series, settings)) in state.series.iter().zip(&self.settings).enumerate() {
-                agenda.parts += series.as_ref().map_or(0, Series::parts);
-                agenda.moved(&state.key, definition, Place::default(), Place::of(series.as_ref(), settings));
+            let place = keys.add(key.into());
+            keys[place] = state;
+            let (key, state) = keys.at_mut(place);
+            state.places.resize(state.series.len(), Place::default());
+            for (definition, settings) in self.settings.iter().enumerate().take(state.series.len()) {
+                agenda.parts += state.series[definition].as_ref().map_or(0, Series::parts);
+                state.settle(key, definition, settings, &mut agenda);
             }
-            keys.insert(Arc::clone(&state.key), state);
         }
         (self.agenda, self.keys, self.dedup) = (agenda, keys, dedup);
         (self.stream_time, self.clock, self.quiet_since) =
@@ -325,28 +334,18 @@ impl<A: Aggregate> Windows<A> {
         Ok(())
     }
 
-    /// Whether the key is known, after it was made so if there was room.
-    fn make_known(&mut self, key: &str) -> bool {
-        if self.keys.contains_key(key) {
-            return true;
+    /// Where the key is kept, after it was made known if there was room.
+    fn make_known(&mut self, key: &str) -> Option<usize> {
+        if let Some(place) = self.keys.find(key) {
+            return Some(place);
         }
-        if self.keys.len() >= KEYS_MAX {
-            return false;
-        }
-        let key: Arc<str> = key.into();
-        let state = KeyState { key: Arc::clone(&key), totals: Totals::default(), series: Vec::new() };
-        self.keys.insert(key, state);
-        true
-    }
-
-    fn totals_mut(&mut self, key: &str) -> &mut Totals {
-        &mut self.keys.get_mut(key).expect("the caller has made it known").totals
+        (self.keys.len() < KEYS_MAX).then(|| self.keys.add(key.into()))
     }
 
     /// Adds a record to the windows of every definition.
     fn count(
         &mut self,
-        key: &str,
+        place: usize,
         time_ms: i64,
         item: &A::Item<'_>,
         now: i64,
@@ -354,32 +353,38 @@ impl<A: Aggregate> Windows<A> {
     ) -> Vec<Missed> {
         let weight = A::weight(item);
         let (mut missed, mut counted) = (Vec::new(), false);
-        let Some(state) = self.keys.get_mut(key) else { return missed };
-        state.series.resize_with(self.settings.len(), || None);
+        let (key, state) = self.keys.at_mut(place);
+        let missing = self.settings.len() - state.series.len();
+        if missing > 0 {
+            // Without room to grow: there are many keys, and the definitions stay.
+            state.series.reserve_exact(missing);
+            state.series.resize_with(self.settings.len(), || None);
+            state.places.reserve_exact(missing);
+            state.places.resize(self.settings.len(), Place::default());
+        }
         for (definition, settings) in self.settings.iter().enumerate() {
             // What waits for its turn is complete: this record must not get into it.
-            let mut before = Place::of(state.series[definition].as_ref(), settings);
-            while before.closing.is_some_and(|at| at <= now) {
-                state.close(definition, settings, &mut self.agenda, emit);
-                before = Place::of(state.series[definition].as_ref(), settings);
+            while state.places[definition].closing.is_some_and(|at| at <= now) {
+                state.close(key, definition, settings, self.clock, &mut self.agenda, emit);
             }
-            let totals = state.totals;
+            let (totals, clock) = (state.totals, self.clock);
             let mut retract = |part: Part<'_, A>| {
-                emit(part.named(&state.key, settings, totals));
+                emit(part.named(key, settings, clock, totals));
             };
             let series = state.series[definition].get_or_insert_with(|| Series::new(settings));
             let added = series.add(settings, time_ms, item, now, &mut retract);
-            if series.is_empty() {
-                state.series[definition] = None;
-            }
             if added.missed > 0 {
                 state.totals.late += weight * added.missed;
                 missed.push(Missed { definition, windows: added.missed });
             }
             counted |= added.counted;
             self.agenda.parts = self.agenda.parts.saturating_add_signed(added.parts as isize);
-            let after = Place::of(state.series[definition].as_ref(), settings);
-            self.agenda.moved(&state.key, definition, before, after);
+            if added.moved {
+                if series.is_empty() {
+                    state.series[definition] = None;
+                }
+                state.settle(key, definition, settings, &mut self.agenda);
+            }
         }
         if counted {
             state.totals.accepted += weight;
@@ -392,8 +397,9 @@ impl<A: Aggregate> Windows<A> {
     fn close_due(&mut self, now: i64, bytes: &mut usize, emit: &mut impl FnMut(Update<'_, A>) -> usize) {
         while *bytes < DUE_BYTES_PER_RECORD && self.agenda.has_closing(now) {
             let Some((_, key, definition)) = self.agenda.closing.first().cloned() else { return };
-            let Some(state) = self.keys.get_mut(&key) else { return };
-            *bytes += state.close(definition, &self.settings[definition], &mut self.agenda, emit);
+            let Some(place) = self.keys.find(&key) else { return };
+            let (settings, (key, state)) = (&self.settings[definition], self.keys.at_mut(place));
+            *bytes += state.close(key, definition, settings, self.clock, &mut self.agenda, emit);
         }
     }
 
@@ -404,17 +410,14 @@ impl<A: Aggregate> Windows<A> {
             if *at > self.clock {
                 return;
             }
-            let (key, definition) = (Arc::clone(key), *definition);
-            let Some(state) = self.keys.get_mut(&key) else { return };
-            let settings = &self.settings[definition];
-            let before = Place::of(state.series[definition].as_ref(), settings);
+            let (Some(place), definition) = (self.keys.find(key), *definition) else { return };
+            let (settings, (key, state)) = (&self.settings[definition], self.keys.at_mut(place));
             if let Some(series) = &mut state.series[definition] {
-                let totals = state.totals;
-                let mut send = |part: Part<'_, A>| *bytes += emit(part.named(&key, settings, totals));
+                let (totals, clock) = (state.totals, self.clock);
+                let mut send = |part: Part<'_, A>| *bytes += emit(part.named(key, settings, clock, totals));
                 series.update(settings, self.clock, &mut send);
             }
-            let after = Place::of(state.series[definition].as_ref(), settings);
-            self.agenda.moved(&key, definition, before, after);
+            state.settle(key, definition, settings, &mut self.agenda);
         }
     }
 }
@@ -423,23 +426,31 @@ impl<A: Aggregate> KeyState<A> {
     /// Emits the final of a series' next window; answers its bytes.
     fn close(
         &mut self,
+        key: &Arc<str>,
         definition: usize,
         settings: &WindowSettings,
+        clock: i64,
         agenda: &mut Agenda,
         emit: &mut impl FnMut(Update<'_, A>) -> usize,
     ) -> usize {
-        let before = Place::of(self.series[definition].as_ref(), settings);
-        let (key, totals) = (&self.key, self.totals);
+        let totals = self.totals;
         let mut bytes = 0;
         if let Some(series) = &mut self.series[definition] {
-            let mut send = |part: Part<'_, A>| bytes += emit(part.named(key, settings, totals));
+            let mut send = |part: Part<'_, A>| bytes += emit(part.named(key, settings, clock, totals));
             agenda.parts = agenda.parts.saturating_sub(series.close_next(settings, &mut send).parts);
             if series.is_empty() {
                 self.series[definition] = None;
             }
         }
-        agenda.moved(&self.key, definition, before, Place::of(self.series[definition].as_ref(), settings));
+        self.settle(key, definition, settings, agenda);
         bytes
+    }
+
+    /// Puts the two orders right after a series has changed.
+    fn settle(&mut self, key: &Arc<str>, definition: usize, settings: &WindowSettings, agenda: &mut Agenda) {
+        let after = Place::of(self.series[definition].as_ref(), settings);
+        let before = std::mem::replace(&mut self.places[definition], after);
+        agenda.moved(key, definition, before, after);
     }
 }
 
@@ -464,7 +475,7 @@ impl Agenda {
         self.closing.first().is_some_and(|entry| entry.0 <= now)
     }
 
-    /// Puts the two orders right after a series has changed.
+    /// Puts a series where it stands now.
     fn moved(&mut self, key: &Arc<str>, definition: usize, before: Place, after: Place) {
         for (entries, before, after) in
             [(&mut self.closing, before.closing, after.closing), (&mut self.due, before.due, after.due)]
@@ -483,8 +494,20 @@ impl Agenda {
 }
 
 impl<'a, A> Part<'a, A> {
-    fn named(self, key: &'a str, window: &'a WindowSettings, totals: Totals) -> Update<'a, A> {
+    fn named(self, key: &'a str, window: &'a WindowSettings, clock: i64, totals: Totals) -> Update<'a, A> {
         let Part { start_ms, end_ms, revision, last, retracted, aggregate } = self;
-        Update { key, window, start_ms, end_ms, revision, last, retracted, aggregate, totals }
+        let lasted_until_ms = clock.clamp(start_ms, end_ms);
+        Update {
+            key,
+            window,
+            start_ms,
+            end_ms,
+            lasted_until_ms,
+            revision,
+            last,
+            retracted,
+            aggregate,
+            totals,
+        }
     }
 }

@@ -36,8 +36,8 @@ enum Step {
 struct Out {
     key: String,
     definition: String,
-    /// Start and end.
-    window: (i64, i64),
+    /// Start, end, and up to when it has lasted.
+    window: (i64, i64, i64),
     revision: u64,
     last: bool,
     retracted: bool,
@@ -51,7 +51,7 @@ fn out(update: &Update<'_, Sum>) -> Out {
     Out {
         key: update.key.to_owned(),
         definition: update.window.name.clone(),
-        window: (update.start_ms, update.end_ms),
+        window: (update.start_ms, update.end_ms, update.lasted_until_ms),
         revision: update.revision,
         last: update.last,
         retracted: update.retracted,
@@ -115,7 +115,7 @@ impl Model {
         outs.push(Out {
             key: window.key.clone(),
             definition: self.settings[window.definition].name.clone(),
-            window: (window.start, window.end),
+            window: (window.start, window.end, self.clock.clamp(window.start, window.end)),
             revision: window.revision,
             last,
             retracted,

@@ -1,0 +1,229 @@
+//! What the chain `validate ▸ window` costs a record in Fluvio's engine, beside what the same task costs in Rust without an engine.
+//!
+//! `cargo run --release --example chain_cost -p ovation-wasm -- [--records N] [--batch N] [--rounds N] [--rooms N] [--emoji N]
+//! [--window-ms N] [--only ROWS] [--json FILE] [--beside VALIDATE.wasm WINDOW.wasm]`; the files are modules of another build to compare
+//! with, and `--only` takes a part of the names of the rows that are to run.
+//!
+//! Processor time of the thread that runs them, from the kernel. Every row runs once a round, and its best round counts: what else
+//! the machine does can only make it slower.
+
+#![expect(clippy::print_stdout, reason = "a measurement says what it found")]
+
+mod by_hand;
+mod data;
+mod modules;
+
+use std::time::{Duration, Instant};
+
+use ovation_shell::{Params, Transform};
+use ovation_validate::Validate;
+use serde_json::json;
+
+use by_hand::ByHand;
+use data::{Crowd, Form, Records};
+use modules::{Engine, Native, Settings, params, validated};
+
+const BY_HAND: &str = "by hand in Rust: JSON, ids, counts";
+
+struct Options {
+    records: u64,
+    /// 150 are about what a producer packs into a batch of 16 KiB.
+    batch: u64,
+    rounds: usize,
+    rooms: u64,
+    emoji: usize,
+    window_ms: u64,
+    /// Part of the names of the rows that run.
+    only: String,
+    json: Option<String>,
+    beside: Option<[Vec<u8>; 2]>,
+}
+
+/// One thing that is measured, with its best round.
+struct Row {
+    form: Form,
+    name: &'static str,
+    /// Nanoseconds of processor time a record.
+    each: f64,
+}
+
+fn main() {
+    let options = Options::read();
+    println!(
+        "{} reactions of {} rooms and {} emoji in batches of {}, best of {} rounds, tumbling windows of {} ms",
+        options.records, options.rooms, options.emoji, options.batch, options.rounds, options.window_ms
+    );
+    let cpu = if options.only.is_empty() { compiled(&options) } else { Duration::ZERO };
+
+    let rows: Vec<Row> = Form::ALL.into_iter().flat_map(|form| measure(&options, form)).collect();
+    for row in &rows {
+        let by_hand = rows.iter().find(|other| (other.form, other.name) == (row.form, BY_HAND));
+        println!(
+            "{:<9}  {:<44} {:>6.0} ns a record {:>10.0} records/s a core {:>5.2} × by hand",
+            row.form.name(),
+            row.name,
+            row.each,
+            1e9 / row.each,
+            by_hand.map_or(f64::NAN, |by_hand| row.each / by_hand.each)
+        );
+    }
+    if let Some(file) = &options.json {
+        let text = serde_json::to_string_pretty(&report(&options, cpu, &rows)).expect("writes");
+        std::fs::write(file, text + "\n").expect("a file to write");
+    }
+}
+
+/// What it takes to compile and open the chain.
+fn compiled(options: &Options) -> Duration {
+    let (cpu, wall) = (process_time(), Instant::now());
+    drop(Engine::open(
+        &[ovation_wasm::VALIDATE, ovation_wasm::WINDOW],
+        &params(options.window_ms, true),
+        true,
+    ));
+    let (cpu, wall) = (process_time() - cpu, wall.elapsed());
+    println!("compiling and opening the chain: {cpu:.1?} of processor time, {wall:.1?}");
+    cpu
+}
+
+/// A row's name, and how it is run.
+type Run<'a> = (&'static str, Box<dyn Fn() -> Duration + 'a>);
+
+fn measure(options: &Options, form: Form) -> Vec<Row> {
+    let crowd = Crowd::new(options.rooms, options.emoji);
+    let batches = data::reactions(&crowd, options.records, options.batch, form);
+    let bytes: usize = batches.iter().map(|batch| batch.bytes.len()).sum();
+    println!("{}: {} bytes a record with its key and its head", form.name(), bytes as u64 / options.records);
+    let mut validate = Validate::open(&Params::default()).expect("opens");
+    let valid: Vec<Records> = batches.iter().map(|batch| validated(&mut validate, batch)).collect();
+
+    let modules = [ovation_wasm::VALIDATE, ovation_wasm::WINDOW];
+    let (stage, bare) = (params(options.window_ms, true), params(options.window_ms, false));
+    let engine = |modules: &[&[u8]], settings: &Settings, packed: bool, batches: &[Records]| {
+        let mut engine = Engine::open(modules, settings, packed);
+        outputs(batches, |batch| engine.take(batch))
+    };
+    let by_hand = || {
+        let mut by_hand = ByHand::default();
+        let spent = timed(|| batches.iter().for_each(|batch| by_hand.take(batch)));
+        assert_eq!(by_hand.total(), options.records, "every reaction counts once");
+        spent
+    };
+    let native = || {
+        let mut native = Native::open(&stage);
+        outputs(&batches, |batch| native.take(batch))
+    };
+    let other = options.beside.as_ref().map(|files| files.each_ref().map(Vec::as_slice));
+    let mut runs: Vec<Run<'_>> = vec![
+        (BY_HAND, Box::new(by_hand)),
+        ("natively: validate ▸ window", Box::new(native)),
+        ("engine: validate", Box::new(|| engine(&modules[..1], &stage, false, &batches))),
+        ("engine: window", Box::new(|| engine(&modules[1..], &stage, false, &valid))),
+        ("engine: validate ▸ window", Box::new(|| engine(&modules, &stage, true, &batches))),
+        ("engine: validate ▸ window, not packed", Box::new(|| engine(&modules, &stage, false, &batches))),
+        ("engine: validate ▸ window, no checkpoints", Box::new(|| engine(&modules, &bare, true, &batches))),
+    ];
+    if let Some(other) = &other {
+        runs.push((
+            "engine: validate ▸ window, other build",
+            Box::new(|| engine(other, &stage, true, &batches)),
+        ));
+    }
+    runs.retain(|(name, _)| name.contains(&options.only));
+    let mut rows: Vec<Row> = runs.iter().map(|(name, _)| Row { form, name, each: f64::INFINITY }).collect();
+    for _ in 0..options.rounds {
+        for ((_, run), row) in runs.iter().zip(&mut rows) {
+            row.each = row.each.min(run().as_nanos() as f64 / options.records as f64);
+        }
+    }
+    rows
+}
+
+fn outputs(batches: &[Records], mut take: impl FnMut(&Records) -> usize) -> Duration {
+    let mut count = 0;
+    let spent = timed(|| count = batches.iter().map(&mut take).sum());
+    assert!(count >= batches.len(), "every call answers");
+    spent
+}
+
+fn timed(run: impl FnOnce()) -> Duration {
+    let before = thread_time();
+    run();
+    thread_time() - before
+}
+
+fn report(options: &Options, compiling: Duration, rows: &[Row]) -> serde_json::Value {
+    let rows: Vec<_> = rows
+        .iter()
+        .map(|row| {
+            json!({
+                "form": row.form.name(),
+                "what": row.name,
+                "ns_per_record": row.each.round(),
+                "records_per_s_per_core": (1e9 / row.each).round(),
+            })
+        })
+        .collect();
+    json!({
+        "what": "processor time of the chain validate ▸ window, a record",
+        "records": options.records,
+        "batch": options.batch,
+        "rounds": options.rounds,
+        "compiling_s": compiling.as_secs_f64(),
+        "rows": rows,
+    })
+}
+
+impl Options {
+    fn read() -> Self {
+        let mut options = Self {
+            records: 2_000_000,
+            batch: 150,
+            rounds: 3,
+            rooms: 100,
+            emoji: 8,
+            window_ms: 10_000,
+            only: String::new(),
+            json: None,
+            beside: None,
+        };
+        let mut arguments = std::env::args().skip(1);
+        while let Some(argument) = arguments.next() {
+            let mut next = || arguments.next().unwrap_or_else(|| panic!("{argument} wants a value"));
+            let mut number = || next().parse().expect("a number");
+            match argument.as_str() {
+                "--records" => options.records = number(),
+                "--batch" => options.batch = number(),
+                "--rounds" => options.rounds = number() as usize,
+                "--rooms" => options.rooms = number(),
+                "--emoji" => options.emoji = number() as usize,
+                "--window-ms" => options.window_ms = number(),
+                "--only" => options.only = next(),
+                "--json" => options.json = Some(next()),
+                "--beside" => {
+                    options.beside = Some([next(), next()].map(|file| std::fs::read(file).expect("a file")))
+                }
+                other => panic!("no option {other:?}"),
+            }
+        }
+        options
+    }
+}
+
+/// Processor time of this thread so far.
+fn thread_time() -> Duration {
+    let stat = std::fs::read_to_string("/proc/thread-self/schedstat").expect("Linux");
+    let spent = stat.split_whitespace().next().and_then(|text| text.parse().ok());
+    Duration::from_nanos(spent.expect("a number"))
+}
+
+/// Processor time of this process so far, because compiling uses every core; from the kernel's clock ticks of 10 ms.
+fn process_time() -> Duration {
+    let stat = std::fs::read_to_string("/proc/self/stat").expect("Linux");
+    let (_, fields) = stat.rsplit_once(')').expect("a name in brackets");
+    let ticks = |index: usize| {
+        fields.split_whitespace().nth(index).and_then(|text| text.parse::<u64>().ok()).expect("a number")
+    };
+    // utime and stime are the 14th and 15th field, two of which stand before.
+    Duration::from_millis((ticks(11) + ticks(12)) * 10)
+}
