@@ -28,6 +28,17 @@ BROWSER_ARGUMENTS = [
 ]
 
 
+# What is tried a second time, and told of as "rerun" at the end: what a browser shows, and what ran out of time, since both
+# depend on how busy the machine is. A wrong number never is.
+OUT_OF_TIME = ["monotonic", "[Tt]ime(d)?[ -]?[Oo]ut"]
+
+
+def pytest_collection_modifyitems(items):
+    for item in items:
+        in_browser = "browser" in item.fixturenames
+        item.add_marker(pytest.mark.flaky(reruns=1) if in_browser else pytest.mark.flaky(reruns=1, only_rerun=OUT_OF_TIME))
+
+
 def pytest_report_header():
     where = f"also on the cluster {CLUSTER}" if CLUSTER else "no cluster: OVATION_TEST_CLUSTER is not set"
     return f"binary {processes.BINARY}; brokers: embedded, {where}"

@@ -22,6 +22,7 @@ from topology import WINDOW_MS, Topology, started
 OUT = Path(__file__).parent / "out"
 AXE = ROOT / "gateway/web/node_modules/axe-core/axe.min.js"
 PATIENCE_MS = 30_000
+FRESH_SECONDS = 90
 WIDE = {"width": 1280, "height": 900}
 # What a chart may ask for, however long its range is (`span.ts`).
 POINTS_MAX = 600
@@ -121,10 +122,18 @@ def react_over_windows(system, room, windows=4):
 
 
 @pytest.fixture(scope="module")
-def crowd(ovation):
-    """A room with a few windows behind it, and what was sent there."""
-    room = f"crowd-{time.time_ns()}"
-    return room, react_over_windows(ovation, room)
+def crowds():
+    return []
+
+
+@pytest.fixture
+def crowd(ovation, crowds):
+    """A room with a few windows behind it, and what was sent there. Many tests look at the last five minutes: a room that
+    is older than some of them is no longer whole there."""
+    if not crowds or time.monotonic() - crowds[-1][0] > FRESH_SECONDS:
+        room = f"crowd-{time.time_ns()}"
+        crowds.append((time.monotonic(), (room, react_over_windows(ovation, room))))
+    return crowds[-1][1]
 
 
 def picture(page, name):
@@ -263,6 +272,7 @@ def test_taps_of_a_script_show_in_the_charts(open_page, ovation, room):
     assert [item.get_attribute("data-emoji") for item in tops.all()] == ["🔥", "👏", "😢"]
     page.get_by_text("The charts as a table").click()
     table = page.get_by_role("table", name="Taps by time and emoji")
+    expect(table.locator("tbody tr").first).to_be_visible()
     heads = table.locator("thead th").all_text_contents()
     column = heads.index("🔥") + 1
     cells = table.locator(f"tbody tr > :nth-child({column})").all_text_contents()
@@ -358,7 +368,7 @@ def test_zoom_and_a_shared_link_show_the_same(open_page, ovation, crowd):
     # From just after the first window to the end.
     share = (start + WINDOW_MS - int(paused["from"])) / (int(paused["to"]) - int(paused["from"]))
     drag(page, share, 0.99)
-    expect(page.locator("#range")).to_contain_text("Paused")
+    expect(page).not_to_have_url(re.compile(f"to={paused['to']}"))
     zoomed = fragment(page)
     assert int(paused["from"]) < int(zoomed["from"]) < int(zoomed["to"]) < int(paused["to"])
     less = sum(window["total"] for window in history(ovation, room) if window["window"]["end"] > int(zoomed["from"]))
@@ -392,6 +402,7 @@ def test_the_wheel_zooms_a_chart_that_is_chosen_and_scrolls_the_page_else(open_p
     chart(page).hover()
     page.mouse.wheel(0, -240)
     expect(page.locator("#range")).to_contain_text("Paused")
+    expect(page).to_have_url(re.compile("from="))
     zoomed = fragment(page)
     assert int(zoomed["to"]) - int(zoomed["from"]) < 300_000
 
@@ -537,6 +548,7 @@ def test_a_moment_is_marked_and_leads_to_where_it_was(open_page, ovation, room):
     picture(page, "dashboard-moment-light")
     mark.click()
     expect(page.locator("#range")).to_contain_text("Paused")
+    expect(page).to_have_url(re.compile("from="))
     zoomed = fragment(page)
     assert int(zoomed["to"]) - int(zoomed["from"]) < 300_000
     expect(page.locator('li[data-emoji="🎉"] .taps')).to_have_text("600")
