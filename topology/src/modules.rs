@@ -64,6 +64,8 @@ pub enum ModuleError {
 #[derive(Debug, Clone)]
 pub(crate) struct Resolved {
     pub(crate) cluster_name: String,
+    /// Name of the builtin, if it is one of this program.
+    pub(crate) builtin: Option<String>,
     /// SHA-256 of the bytes, as hexadecimal digits.
     pub(crate) sha256: String,
     pub(crate) wasm: Vec<u8>,
@@ -72,7 +74,12 @@ pub(crate) struct Resolved {
 impl Resolved {
     /// A module under a name that does not depend on its bytes.
     pub(crate) fn named(cluster_name: &str, wasm: Vec<u8>) -> Self {
-        Self { cluster_name: cluster_name.to_owned(), sha256: hex_digest(&wasm), wasm }
+        Self { cluster_name: cluster_name.to_owned(), builtin: None, sha256: hex_digest(&wasm), wasm }
+    }
+
+    /// Whether it can do the work of a builtin that stands in front of it as well.
+    pub(crate) fn includes(&self, builtin: &str) -> bool {
+        exports(&self.wasm, &format!("ovation_includes {builtin}")).unwrap_or(false)
     }
 
     /// Whether it packs and unpacks records where it is told to, as modules of this project's shell do.
@@ -115,6 +122,10 @@ pub(crate) fn resolve_fence(modules: &dyn Modules) -> Result<Resolved, ModuleErr
 
 /// The bytes of one SmartModule.
 pub(crate) fn resolve_one(module: &SmartModule, modules: &dyn Modules) -> Result<Resolved, ModuleError> {
+    let builtin = match &module.source {
+        ModuleSource::Builtin(builtin) if module.published.is_none() => Some(builtin.clone()),
+        _ => None,
+    };
     let (stem, wasm) = match &module.source {
         ModuleSource::Builtin(builtin) => {
             let wasm = modules.wasm(builtin).ok_or_else(|| ModuleError::NoBuiltin(builtin.clone()))?;
@@ -137,7 +148,7 @@ pub(crate) fn resolve_one(module: &SmartModule, modules: &dyn Modules) -> Result
     // docs/fluvio.md 18: creating a SmartModule under a name that exists replaces it in silence.
     let hashed = || format!("{stem}-{}", &sha256[..8]);
     let cluster_name = module.published.clone().unwrap_or_else(hashed);
-    Ok(Resolved { cluster_name, sha256, wasm })
+    Ok(Resolved { cluster_name, builtin, sha256, wasm })
 }
 
 /// Bytes of a SmartModule at most: Fluvio's own are a few hundred kB.

@@ -13,6 +13,9 @@ use crate::spec::{ModuleSource, Stage, Topology};
 /// Time between two ticks, for a stage without windows of its own.
 const DEFAULT_EVERY: Duration = Duration::from_millis(100);
 
+/// The parameter that names the module whose work another one does as well.
+const INCLUDES: &str = "ovation.includes";
+
 /// What one task does.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct TaskPlan {
@@ -77,7 +80,16 @@ fn chain(stage: &Stage, modules: &BTreeMap<String, Resolved>) -> Vec<ChainModule
         stage.transforms.iter().map(|transform| (transform.uses.as_str(), transform.parameters()));
     // What holds no state has no numbers either: the engine's own module gives them.
     let number = (!stage.is_stateful()).then(|| (NUMBER, BTreeMap::new()));
-    let uses: Vec<_> = transforms.chain(number).collect();
+    let mut uses: Vec<(&str, BTreeMap<String, String>)> = Vec::new();
+    for (name, params) in transforms.chain(number) {
+        match uses.last().and_then(|before| fused(modules, before, (name, &params))) {
+            Some(both) => {
+                uses.pop();
+                uses.push((name, both));
+            }
+            None => uses.push((name, params)),
+        }
+    }
     let packs: Vec<bool> =
         uses.iter().map(|(uses, _)| modules.get(*uses).is_some_and(Resolved::packs)).collect();
     let chain = uses.into_iter().enumerate().map(|(at, (uses, mut params))| {
@@ -92,6 +104,24 @@ fn chain(stage: &Stage, modules: &BTreeMap<String, Resolved>) -> Vec<ChainModule
         ChainModule { name: named(uses), params }
     });
     chain.collect()
+}
+
+/// The parameters of the second of two modules where it does the work of the first one as well: it says by an export that it can,
+/// and gets the parameters of both. A record is then carried into the broker's engine and read once, not twice.
+fn fused(
+    modules: &BTreeMap<String, Resolved>,
+    (first, params): &(&str, BTreeMap<String, String>),
+    (second, more): (&str, &BTreeMap<String, String>),
+) -> Option<BTreeMap<String, String>> {
+    let builtin = modules.get(*first)?.builtin.as_deref()?;
+    let agree = params.iter().all(|(name, value)| more.get(name).is_none_or(|other| other == value));
+    if !agree || params.contains_key(INCLUDES) || !modules.get(second)?.includes(builtin) {
+        return None;
+    }
+    let mut both = params.clone();
+    both.extend(more.clone());
+    both.insert(INCLUDES.to_owned(), builtin.to_owned());
+    Some(both)
 }
 
 /// Hash of what a stage's state depends on, as it stands in its checkpoints: the source, and every module with its parameters
@@ -215,6 +245,29 @@ stages:
             .map(|module| ["ovation.unpack", "ovation.pack"].map(|name| module.params.contains_key(name)))
             .collect();
         assert_eq!(told[..4], [[false, true], [true, false], [false, false], [false, false]]);
+    }
+
+    #[test]
+    fn a_module_does_the_work_of_the_builtin_before_it_where_it_can() {
+        let wasm = wat::parse_str(r#"(module (func (export "ovation_includes clean")))"#).expect("a module");
+        let topology = Topology::parse("words.yaml", WORDS).expect("a good topology");
+        let mut stage = topology.stages[0].clone();
+        let resolved = |builtin: Option<&str>| {
+            let module = |name: &str, wasm: &[u8]| Resolved::named(name, wasm.to_vec());
+            let clean = Resolved { builtin: builtin.map(str::to_owned), ..module("clean-01", b"") };
+            BTreeMap::from([("clean".to_owned(), clean), ("count".to_owned(), module("count-01", &wasm))])
+        };
+        let both = chain(&stage, &resolved(Some("clean")));
+        let names: Vec<&str> = both.iter().map(|module| module.name.as_str()).collect();
+        assert_eq!(names, ["count-01"]);
+        assert_eq!((both[0].params["case"].as_str(), both[0].params[INCLUDES].as_str()), ("keep", "clean"));
+        assert!(both[0].params.contains_key("ovation.windows"));
+        // Of the same name on a cluster somebody else's module may be.
+        assert_eq!(chain(&stage, &resolved(None)).len(), 2);
+        assert_eq!(chain(&stage, &resolved(Some("tidy"))).len(), 2);
+        // Both have a say in what this means.
+        stage.transforms[1].with.insert("case".to_owned(), "fold".into());
+        assert_eq!(chain(&stage, &resolved(Some("clean"))).len(), 2);
     }
 
     #[test]

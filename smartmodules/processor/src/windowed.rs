@@ -30,7 +30,13 @@ pub trait Windowed: Sized {
         Vec::new()
     }
 
-    /// Reads a record, and feeds it to the windows or refuses it. Control records are never shown to it.
+    /// Whether it is shown every record, as it does the work of the module that would stand in front of it; else control records are
+    /// never shown to it.
+    fn sees_all(&self) -> bool {
+        false
+    }
+
+    /// Reads a record, and feeds it to the windows or refuses it.
     fn record(&self, record: &SourceRecord<'_>, feed: &mut Feed<'_, '_, Self>);
 
     /// Takes a reject of an earlier module: counts it, and writes the dead letter.
@@ -165,10 +171,16 @@ impl<W: Windowed> Stage for WindowStage<W> {
         Ok(Self { logic, windows })
     }
 
+    fn sees_all(&self) -> bool {
+        self.logic.sees_all()
+    }
+
     fn record(&mut self, record: &SourceRecord<'_>, emit: &mut Emit<'_>) {
         let Self { logic, windows } = self;
         let mut feed = Feed { logic, windows, emit };
-        if record.is_tick() {
+        if logic.sees_all() {
+            logic.record(record, &mut feed);
+        } else if record.is_tick() {
             match serde_json::from_slice(record.value) {
                 Ok(Tick { tick }) => feed.tick(tick),
                 Err(error) => feed.refuse(reason::MALFORMED, &format!("not a tick: {error}"), record),

@@ -24,7 +24,13 @@ pub trait Stage: Sized {
     /// A sentence that names the parameter at fault.
     fn open(params: &Params) -> Result<Self, String>;
 
-    /// Takes the next record; results and rejects go through `emit`. Of control records it sees ticks and rejects alone.
+    /// Whether it is shown every record, as it does the work of the module that would stand in front of it; else it sees of control
+    /// records ticks and rejects alone.
+    fn sees_all(&self) -> bool {
+        false
+    }
+
+    /// Takes the next record; results and rejects go through `emit`.
     fn record(&mut self, record: &SourceRecord<'_>, emit: &mut Emit<'_>);
 
     /// Where the stage stands. Asked for once a call.
@@ -245,7 +251,7 @@ impl<S: Stage> Contract<S> {
             offset,
             event: record.value,
         };
-        if !source.is_control() || source.is_tick() || source.is_reject() {
+        if !source.is_control() || source.is_tick() || source.is_reject() || self.stage.sees_all() {
             self.stage.record(&source, &mut emit);
         } else if !source.is_skip() {
             emit.dead_letter(reason::KEY_MISMATCH, reason::RESERVED_KEY, record.value);

@@ -10,4 +10,4 @@ pub const LATE: &str = "late";
 pub const TOO_MANY_KEYS: &str = "too_many_keys";
 
 /// What a dead letter says of a key that begins with U+0001.
-pub(crate) const RESERVED_KEY: &str = "keys that begin with U+0001 are reserved";
+pub const RESERVED_KEY: &str = "keys that begin with U+0001 are reserved";

@@ -34,6 +34,12 @@ impl<'a> SourceRecord<'a> {
         self.key.and_then(<[u8]>::first) == Some(&CONTROL)
     }
 
+    /// Whether its key is one that no producer may use: all of the control keys but that of ticks.
+    #[must_use]
+    pub fn is_reserved(&self) -> bool {
+        self.is_control() && !self.is_tick()
+    }
+
     /// Whether this is a reject that an earlier module of the chain tagged.
     #[must_use]
     pub fn is_reject(&self) -> bool {

@@ -4,7 +4,9 @@
 //! Parameters: those of [`Rules::read`].
 
 use ovation_reaction::{Event, Form, Origin, Parsed, Reason, Reject, Rules, TaggedReject, parse_with_form};
-use ovation_shell::{Batch, CONTROL, Failure, Output, Params, REJECT_KEY, RecordRef, TICK_KEY, Transform};
+use ovation_shell::{
+    Batch, Failure, Output, Params, REJECT_KEY, RecordRef, SourceRecord, TICK_KEY, Transform, reason,
+};
 
 /// The module.
 #[derive(Debug, Default)]
@@ -35,13 +37,15 @@ impl Transform for Validate {
 impl Validate {
     /// `canonical` is a buffer that lives as long as the batch.
     fn judge(&self, batch: &Batch<'_>, record: &RecordRef<'_>, canonical: &mut Vec<u8>, out: &mut Output) {
-        let origin = Origin {
-            key: record.key,
-            timestamp: batch.timestamp_of(record),
-            partition: self.partition,
-            offset: batch.offset_of(record),
+        let source = SourceRecord::of(batch, record);
+        let SourceRecord { key, timestamp, offset, .. } = source;
+        let origin = Origin { key, timestamp, partition: self.partition, offset };
+        let parsed = if source.is_reserved() {
+            // A client that uses one could pass off its own text as a reject.
+            Err(Reject::new(Reason::KeyMismatch, reason::RESERVED_KEY))
+        } else {
+            parse_with_form(record.value, &origin, &self.rules)
         };
-        let parsed = own_key(record.key).and_then(|()| parse_with_form(record.value, &origin, &self.rules));
         match parsed {
             Ok(Parsed { form: Form::Canonical, .. }) => out.pass(record),
             Ok(Parsed { event: Event::Reaction(reaction), form }) => {
@@ -72,16 +76,6 @@ impl Validate {
                 out.replace(record, Some(REJECT_KEY.as_bytes()), &value);
             }
         }
-    }
-}
-
-/// Control keys belong to the engine: a client that uses one could pass off its own text as a reject.
-fn own_key(key: Option<&[u8]>) -> Result<(), Reject> {
-    match key {
-        Some(key) if key.first() == Some(&CONTROL) && key != TICK_KEY.as_bytes() => {
-            Err(Reject::new(Reason::KeyMismatch, "keys that begin with U+0001 are reserved"))
-        }
-        _ => Ok(()),
     }
 }
 

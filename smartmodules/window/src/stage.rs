@@ -4,11 +4,11 @@ use std::borrow::Cow;
 
 use ovation_processor::{
     Emission, Emit, Feed, KEYS_MAX, Numbering, Params, Shape, SourceRecord, Update, Verdict, WindowSettings,
-    WindowStage, Windowed,
+    WindowStage, Windowed, reason,
 };
 use ovation_reaction::{
-    DeadLetter, Form, Late, Plain, Reason, RoomTotals, Sentiment, Source, TaggedReject, UpdateSource,
-    WindowRef, WindowUpdate,
+    DeadLetter, Event, Form, Late, Origin, Plain, Reason, Reject, RoomTotals, Rules, Sentiment, Source,
+    TaggedReject, UpdateSource, WindowRef, WindowUpdate, parse,
 };
 use serde::Deserialize;
 
@@ -20,11 +20,24 @@ pub type Window = WindowStage<Reactions>;
 
 /// How reactions are read and counted.
 #[derive(Debug)]
-pub struct Reactions;
+pub struct Reactions {
+    /// Those of `validate`, where this module does its work as well.
+    rules: Option<Rules>,
+}
+
+/// A reaction that counts, if it is no duplicate.
+struct Valid<'a> {
+    id: &'a str,
+    room: &'a str,
+    emoji: &'a str,
+    count: u64,
+    user: Option<&'a str>,
+    ts: i64,
+}
 
 /// A canonical event, as `validate` wrote it.
 #[derive(Deserialize)]
-struct Event<'a> {
+struct Canonical<'a> {
     tick: Option<i64>,
     #[serde(borrow, default)]
     id: Cow<'a, str>,
@@ -40,7 +53,7 @@ struct Event<'a> {
     ts: i64,
 }
 
-impl<'a> Event<'a> {
+impl<'a> Canonical<'a> {
     fn read(value: &'a [u8]) -> serde_json::Result<Self> {
         let plain = std::str::from_utf8(value).ok().and_then(Plain::read);
         match plain {
@@ -71,8 +84,13 @@ impl Windowed for Reactions {
 
     const IDLENESS_MS: i64 = 1_000;
 
-    fn open(_params: &Params) -> Result<Self, String> {
-        Ok(Self)
+    fn open(params: &Params) -> Result<Self, String> {
+        let rules = match params.get("ovation.includes") {
+            None => None,
+            Some("ovation-validate") => Some(Rules::read(|name| params.get(name))?),
+            Some(other) => return Err(format!("ovation-window cannot do the work of {other:?} as well")),
+        };
+        Ok(Self { rules })
     }
 
     fn windows_default() -> Vec<WindowSettings> {
@@ -84,8 +102,16 @@ impl Windowed for Reactions {
         }]
     }
 
+    fn sees_all(&self) -> bool {
+        self.rules.is_some()
+    }
+
     fn record(&self, record: &SourceRecord<'_>, feed: &mut Feed<'_, '_, Self>) {
-        let event: Event<'_> = match Event::read(record.value) {
+        if let Some(rules) = &self.rules {
+            judge(record, rules, feed);
+            return;
+        }
+        let event = match Canonical::read(record.value) {
             Ok(event) => event,
             Err(error) => {
                 // Only where this module runs without `validate` in front of it.
@@ -96,7 +122,12 @@ impl Windowed for Reactions {
         };
         match event.tick {
             Some(time) => feed.tick(time),
-            None => react(&event, record, feed),
+            None => {
+                let Canonical { id, room, emoji, user, .. } = &event;
+                let user = user.as_deref();
+                let valid = Valid { id, room, emoji, count: event.count, user, ts: event.ts };
+                react(&valid, feed, || record.value.into());
+            }
         }
     }
 
@@ -114,28 +145,62 @@ impl Windowed for Reactions {
     }
 }
 
-fn react(event: &Event<'_>, record: &SourceRecord<'_>, feed: &mut Feed<'_, '_, Reactions>) {
-    let tap = Tap { emoji: &event.emoji, count: event.count, user: event.user.as_deref() };
+/// Takes an event as it was produced: what `validate` does, without writing the event anew.
+fn judge(record: &SourceRecord<'_>, rules: &Rules, feed: &mut Feed<'_, '_, Reactions>) {
+    let (partition, offset) = feed.emit().place();
+    let origin = Origin { key: record.key, timestamp: record.timestamp, partition, offset };
+    let parsed = if record.is_reserved() {
+        Err(Reject::new(Reason::KeyMismatch, reason::RESERVED_KEY))
+    } else {
+        parse(record.value, &origin, rules)
+    };
+    match parsed {
+        Ok(Event::Reaction(reaction)) => {
+            let (id, room, user) = (&*reaction.id, &*reaction.room, reaction.user.as_deref());
+            let valid = Valid { id, room, emoji: reaction.emoji, count: reaction.count, user, ts: reaction.ts };
+            react(&valid, feed, || reaction.to_event().into());
+        }
+        Ok(Event::Tick(time)) => feed.tick(time),
+        Err(Reject { reason, detail, room }) => {
+            feed.count_rejected(room.as_deref().unwrap_or_default());
+            let reject = TaggedReject::new(reason.code(), &detail, room.as_deref(), record.value);
+            dead_letter(feed.emit(), reject);
+        }
+    }
+}
+
+/// `written` gives the canonical event, for a dead letter.
+fn react<'w>(
+    event: &Valid<'_>,
+    feed: &mut Feed<'_, '_, Reactions>,
+    written: impl FnOnce() -> Cow<'w, [u8]>,
+) {
+    let tap = Tap { emoji: event.emoji, count: event.count, user: event.user };
     let (partition, offset) = feed.emit().place();
     // An id made from the record's own place is new by nature, whatever a client called its reactions before.
-    let id = (!is_place(&event.id, partition, offset)).then_some(event.id.as_ref());
-    let missed = match feed.observe(&event.room, event.ts, id, &tap) {
+    let id = (!is_place(event.id, partition, offset)).then_some(event.id);
+    let missed = match feed.observe(event.room, event.ts, id, &tap) {
         Verdict::Duplicate => return,
         Verdict::Counted { missed } => missed,
         Verdict::TooManyKeys => {
             let detail = format!("this partition keeps totals for {KEYS_MAX} rooms");
+            let original = written();
             let reject =
-                TaggedReject::new(Reason::TooManyRooms.code(), &detail, Some(&event.room), record.value);
+                TaggedReject::new(Reason::TooManyRooms.code(), &detail, Some(event.room), &original);
             feed.count_rejected("");
             dead_letter(feed.emit(), reject);
             return;
         }
     };
+    if missed.is_empty() {
+        return;
+    }
+    let original = written();
     for missed in missed {
         let settings = &feed.settings()[missed.definition];
         let (name, all) = (settings.name.clone(), settings.windows_at(event.ts));
         let detail = format!("{} of {all} windows {name:?} that hold its time had closed", missed.windows);
-        let reject = TaggedReject::new(Reason::Late.code(), &detail, Some(&event.room), record.value);
+        let reject = TaggedReject::new(Reason::Late.code(), &detail, Some(event.room), &original);
         dead_letter(feed.emit(), TaggedReject { late: Some(Late::new(&name, missed.windows)), ..reject });
     }
 }
