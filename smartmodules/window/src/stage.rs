@@ -157,7 +157,8 @@ fn judge(record: &SourceRecord<'_>, rules: &Rules, feed: &mut Feed<'_, '_, React
     match parsed {
         Ok(Event::Reaction(reaction)) => {
             let (id, room, user) = (&*reaction.id, &*reaction.room, reaction.user.as_deref());
-            let valid = Valid { id, room, emoji: reaction.emoji, count: reaction.count, user, ts: reaction.ts };
+            let valid =
+                Valid { id, room, emoji: reaction.emoji, count: reaction.count, user, ts: reaction.ts };
             react(&valid, feed, || reaction.to_event().into());
         }
         Ok(Event::Tick(time)) => feed.tick(time),
@@ -170,11 +171,7 @@ fn judge(record: &SourceRecord<'_>, rules: &Rules, feed: &mut Feed<'_, '_, React
 }
 
 /// `written` gives the canonical event, for a dead letter.
-fn react<'w>(
-    event: &Valid<'_>,
-    feed: &mut Feed<'_, '_, Reactions>,
-    written: impl FnOnce() -> Cow<'w, [u8]>,
-) {
+fn react<'w>(event: &Valid<'_>, feed: &mut Feed<'_, '_, Reactions>, written: impl FnOnce() -> Cow<'w, [u8]>) {
     let tap = Tap { emoji: event.emoji, count: event.count, user: event.user };
     let (partition, offset) = feed.emit().place();
     // An id made from the record's own place is new by nature, whatever a client called its reactions before.
@@ -185,8 +182,7 @@ fn react<'w>(
         Verdict::TooManyKeys => {
             let detail = format!("this partition keeps totals for {KEYS_MAX} rooms");
             let original = written();
-            let reject =
-                TaggedReject::new(Reason::TooManyRooms.code(), &detail, Some(event.room), &original);
+            let reject = TaggedReject::new(Reason::TooManyRooms.code(), &detail, Some(event.room), &original);
             feed.count_rejected("");
             dead_letter(feed.emit(), reject);
             return;

@@ -45,7 +45,12 @@ impl Both {
     fn answers(&mut self, timestamp: i64, records: &[Produced]) -> [Vec<u8>; 2] {
         let mut input = Output::default();
         for (delta, record) in records.iter().enumerate() {
-            input.push(delta as i64, delta as i64 * 3, record.key.as_deref().map(str::as_bytes), &record.value);
+            input.push(
+                delta as i64,
+                delta as i64 * 3,
+                record.key.as_deref().map(str::as_bytes),
+                &record.value,
+            );
         }
         let input = input.finish(None, 0);
         let valid = answer(&mut self.validate, self.offset, timestamp, &input);
@@ -64,7 +69,10 @@ fn answer(module: &mut impl Transform, offset: i64, timestamp: i64, input: &[u8]
 }
 
 /// A field as it may come: mostly well, at times missing or of another kind.
-fn field(name: &'static str, usual: impl Strategy<Value = String> + 'static) -> impl Strategy<Value = Option<String>> {
+fn field(
+    name: &'static str,
+    usual: impl Strategy<Value = String> + 'static,
+) -> impl Strategy<Value = Option<String>> {
     let odd = select(vec!["null", "7", "\"\"", "-1", "1.5", "[]", "\"a b\"", "\"\\u0041\"", "\"\u{7f}\""]);
     prop_oneof![
         20 => usual.prop_map(Some),
@@ -103,12 +111,14 @@ fn record() -> impl Strategy<Value = Produced> {
     ];
     let usual = (event(), key.clone(), any::<bool>()).prop_map(|(value, key, own)| {
         // Most are under the key of their room.
-        let room = ["one", "two", "three"].into_iter().find(|room| value.contains(&format!("\"room\":\"{room}\"")));
+        let room =
+            ["one", "two", "three"].into_iter().find(|room| value.contains(&format!("\"room\":\"{room}\"")));
         let key = if own { key } else { room.map(str::to_owned).or(key) };
         Produced { key, value: value.into_bytes() }
     });
     let reject = r#"{"reason":"malformed","detail":"","event":"x"}"#;
-    let odd = (key, select(vec!["", "{}", "[1]", "\u{feff}{}", reject])).prop_map(|(key, value)| Produced { key, value: value.into() });
+    let odd = (key, select(vec!["", "{}", "[1]", "\u{feff}{}", reject]))
+        .prop_map(|(key, value)| Produced { key, value: value.into() });
     let tick = (-4_000..8_000_i64, any::<bool>()).prop_map(|(at, known)| Produced {
         key: known.then(|| "\u{1}tick".to_owned()),
         value: format!("{{\"tick\":{}}}", T0 + at).into_bytes(),
@@ -135,7 +145,8 @@ proptest! {
 
 #[test]
 fn what_it_cannot_do_is_said() {
-    let error = Contract::<Window>::open(&params(&[("ovation.includes", "ovation-room")])).expect_err("no such work");
+    let error =
+        Contract::<Window>::open(&params(&[("ovation.includes", "ovation-room")])).expect_err("no such work");
     assert!(error.contains("ovation-room"), "{error}");
     let both = [("ovation.includes", "ovation-validate"), ("count-max", "many")];
     let error = Contract::<Window>::open(&params(&both)).expect_err("no number");

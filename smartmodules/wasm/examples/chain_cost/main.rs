@@ -1,7 +1,7 @@
 //! What the chain `validate ▸ window` costs a record in Fluvio's engine, beside what the same task costs in Rust without an engine.
 //!
 //! `cargo run --release --example chain_cost -p ovation-wasm -- [--records N] [--batch N] [--rounds N] [--rooms N] [--emoji N]
-//! [--window-ms N] [--only ROWS] [--json FILE] [--beside VALIDATE.wasm WINDOW.wasm]`; the files are modules of another build to compare
+//! [--window-ms N] [--only ROWS] [--json FILE] [--beside WINDOW.wasm]`; the file is the module of another build to compare
 //! with, and `--only` takes a part of the names of the rows that are to run.
 //!
 //! Processor time of the thread that runs them, from the kernel. Every row runs once a round, and its best round counts: what else
@@ -21,7 +21,7 @@ use serde_json::json;
 
 use by_hand::ByHand;
 use data::{Crowd, Form, Records};
-use modules::{Engine, Native, Settings, params, validated};
+use modules::{Engine, Native, Settings, params, together, validated};
 
 const BY_HAND: &str = "by hand in Rust: JSON, ids, counts";
 
@@ -36,7 +36,7 @@ struct Options {
     /// Part of the names of the rows that run.
     only: String,
     json: Option<String>,
-    beside: Option<[Vec<u8>; 2]>,
+    beside: Option<Vec<u8>>,
 }
 
 /// One thing that is measured, with its best round.
@@ -76,11 +76,7 @@ fn main() {
 /// What it takes to compile and open the chain.
 fn compiled(options: &Options) -> Duration {
     let (cpu, wall) = (process_time(), Instant::now());
-    drop(Engine::open(
-        &[ovation_wasm::VALIDATE, ovation_wasm::WINDOW],
-        &params(options.window_ms, true),
-        true,
-    ));
+    drop(Engine::open(&[ovation_wasm::WINDOW], &together(params(options.window_ms, true)), false));
     let (cpu, wall) = (process_time() - cpu, wall.elapsed());
     println!("compiling and opening the chain: {cpu:.1?} of processor time, {wall:.1?}");
     cpu
@@ -98,7 +94,8 @@ fn measure(options: &Options, form: Form) -> Vec<Row> {
     let valid: Vec<Records> = batches.iter().map(|batch| validated(&mut validate, batch)).collect();
 
     let modules = [ovation_wasm::VALIDATE, ovation_wasm::WINDOW];
-    let (stage, bare) = (params(options.window_ms, true), params(options.window_ms, false));
+    let stage = params(options.window_ms, true);
+    let (both, bare) = (together(stage.clone()), together(params(options.window_ms, false)));
     let engine = |modules: &[&[u8]], settings: &Settings, packed: bool, batches: &[Records]| {
         let mut engine = Engine::open(modules, settings, packed);
         outputs(batches, |batch| engine.take(batch))
@@ -110,23 +107,26 @@ fn measure(options: &Options, form: Form) -> Vec<Row> {
         spent
     };
     let native = || {
-        let mut native = Native::open(&stage);
+        let mut native = Native::open(&both);
         outputs(&batches, |batch| native.take(batch))
     };
-    let other = options.beside.as_ref().map(|files| files.each_ref().map(Vec::as_slice));
     let mut runs: Vec<Run<'_>> = vec![
         (BY_HAND, Box::new(by_hand)),
         ("natively: validate ▸ window", Box::new(native)),
         ("engine: validate", Box::new(|| engine(&modules[..1], &stage, false, &batches))),
         ("engine: window", Box::new(|| engine(&modules[1..], &stage, false, &valid))),
-        ("engine: validate ▸ window", Box::new(|| engine(&modules, &stage, true, &batches))),
-        ("engine: validate ▸ window, not packed", Box::new(|| engine(&modules, &stage, false, &batches))),
-        ("engine: validate ▸ window, no checkpoints", Box::new(|| engine(&modules, &bare, true, &batches))),
+        ("engine: validate ▸ window", Box::new(|| engine(&modules[1..], &both, false, &batches))),
+        ("engine: validate ▸ window, apart, packed", Box::new(|| engine(&modules, &stage, true, &batches))),
+        ("engine: validate ▸ window, apart", Box::new(|| engine(&modules, &stage, false, &batches))),
+        (
+            "engine: validate ▸ window, no checkpoints",
+            Box::new(|| engine(&modules[1..], &bare, false, &batches)),
+        ),
     ];
-    if let Some(other) = &other {
+    if let Some(other) = &options.beside {
         runs.push((
             "engine: validate ▸ window, other build",
-            Box::new(|| engine(other, &stage, true, &batches)),
+            Box::new(|| engine(&[other], &both, false, &batches)),
         ));
     }
     runs.retain(|(name, _)| name.contains(&options.only));
@@ -200,9 +200,7 @@ impl Options {
                 "--window-ms" => options.window_ms = number(),
                 "--only" => options.only = next(),
                 "--json" => options.json = Some(next()),
-                "--beside" => {
-                    options.beside = Some([next(), next()].map(|file| std::fs::read(file).expect("a file")))
-                }
+                "--beside" => options.beside = Some(std::fs::read(next()).expect("a file")),
                 other => panic!("no option {other:?}"),
             }
         }

@@ -27,27 +27,26 @@ pub(crate) fn params(window_ms: u64, checkpoints: bool) -> Settings {
     params
 }
 
-/// `validate ▸ window` as Rust runs it, bytes in and bytes out.
-pub(crate) struct Native {
-    validate: Validate,
-    window: Contract<Window>,
+/// The same where `window` does the work of `validate` as well, as the topology engine tells it to.
+pub(crate) fn together(mut params: Settings) -> Settings {
+    params.push(("ovation.includes", "ovation-validate".to_owned()));
+    params
 }
+
+/// `validate ▸ window` as Rust runs it, bytes in and bytes out.
+pub(crate) struct Native(Contract<Window>);
 
 impl Native {
     pub(crate) fn open(settings: &Settings) -> Self {
         let params: Params = settings.iter().map(|(name, value)| (*name, value.as_str())).collect();
-        Self {
-            validate: Validate::open(&params).expect("opens"),
-            window: Contract::open(&params).expect("opens"),
-        }
+        Self(Contract::open(&params).expect("opens"))
     }
 
     /// Answers how many records came out. Not inlined, so that a profiler finds it.
     #[inline(never)]
     pub(crate) fn take(&mut self, records: &Records) -> usize {
-        let between = validated(&mut self.validate, records);
         let mut out = Output::default();
-        self.window.transform(&batch(&between), &mut out).expect("no failure");
+        self.0.transform(&batch(records), &mut out).expect("no failure");
         out.len()
     }
 }
@@ -70,7 +69,7 @@ fn batch(records: &Records) -> Batch<'_> {
 pub(crate) struct Engine(SmartModuleChainInstance);
 
 impl Engine {
-    /// `packed`: whether modules hand over what a call answers in one record, as the topology engine tells them to.
+    /// `packed`: whether modules hand over what a call answers in one record, as the topology engine tells those that stay apart.
     pub(crate) fn open(modules: &[&[u8]], params: &Settings, packed: bool) -> Self {
         let mut builder = SmartModuleChainBuilder::default();
         for (number, wasm) in modules.iter().enumerate() {

@@ -1,21 +1,21 @@
-//! Modules that hand over their records packed answer as those that hand them over one by one.
+//! Whichever way records get from `validate` to `window`, the chain answers the same: one by one, packed, or read once by a module that
+//! does the work of both.
 
 mod support;
 
 use serde_json::Value;
 use support::{Chain, Out, T0, chain_of, tick};
 
-fn open(packed: bool) -> Chain {
-    let params = |own: &'static str| {
-        let mut params =
-            vec![("ovation.stage", "reactions".to_owned()), ("ovation.checkpoint.records", "7".to_owned())];
-        if packed {
-            params.push((own, "1".to_owned()));
-        }
-        params
-    };
-    let modules =
-        [(ovation_wasm::VALIDATE, params("ovation.pack")), (ovation_wasm::WINDOW, params("ovation.unpack"))];
+/// A chain of these modules, each with a parameter of its own.
+fn open(modules: &[(&[u8], Option<(&'static str, &str)>)]) -> Chain {
+    let modules: Vec<_> = modules
+        .iter()
+        .map(|(wasm, own)| {
+            let common = [("ovation.stage", "reactions"), ("ovation.checkpoint.records", "7")];
+            let params = common.into_iter().chain(*own).map(|(name, value)| (name, value.to_owned()));
+            (*wasm, params.collect())
+        })
+        .collect();
     chain_of(&modules, false).expect("opens")
 }
 
@@ -29,8 +29,13 @@ fn told(out: &Out) -> (Option<String>, Value) {
 }
 
 #[test]
-fn packed_records_give_the_same_answers() {
-    let (mut packed, mut apart) = (open(true), open(false));
+fn every_way_from_one_module_to_the_next_gives_the_same_answers() {
+    use ovation_wasm::{VALIDATE, WINDOW};
+    let mut chains = [
+        open(&[(VALIDATE, None), (WINDOW, None)]),
+        open(&[(VALIDATE, Some(("ovation.pack", "1"))), (WINDOW, Some(("ovation.unpack", "1")))]),
+        open(&[(WINDOW, Some(("ovation.includes", "ovation-validate")))]),
+    ];
     let mut offset = 0;
     for call in 0..40_i64 {
         let at = T0 + call * 700;
@@ -48,10 +53,11 @@ fn packed_records_give_the_same_answers() {
             ("late", format!(r#"{{"room":"late","emoji":"🎉","ts":{}}}"#, at - 20_000)),
         ];
         let records = &all[..call as usize % (all.len() + 1)];
-        let answers = [&mut packed, &mut apart].map(|chain| chain.run(offset, records));
-        let [packed, apart] = answers.map(|answer| answer.iter().map(told).collect::<Vec<_>>());
+        let answers = chains.each_mut().map(|chain| chain.run(offset, records));
+        let [apart, packed, together] = answers.map(|answer| answer.iter().map(told).collect::<Vec<_>>());
         assert_eq!(packed, apart, "call {call}");
-        assert!(!packed.is_empty());
+        assert_eq!(together, apart, "call {call}");
+        assert!(!apart.is_empty());
         offset += records.len() as i64;
     }
 }
