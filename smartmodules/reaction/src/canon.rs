@@ -1,5 +1,6 @@
 //! Which strings are one emoji (UTS #51), and how that emoji is written.
 
+use std::cell::Cell;
 use std::str::FromStr;
 
 use emojis::SkinTone;
@@ -44,6 +45,42 @@ pub fn canonical(text: &str, skin_tones: SkinTones) -> Option<&'static str> {
         SkinTones::Fold => emoji.with_skin_tone(SkinTone::Default),
     };
     Some(folded.unwrap_or(emoji).as_str())
+}
+
+/// [`canonical`] for the few emoji that a crowd uses at a time, which are not looked up in Unicode's list for every reaction.
+#[derive(Debug)]
+pub(crate) struct Memo {
+    skin_tones: SkinTones,
+    /// By a hash of the text: the last one that was found, and its canonical form.
+    slots: [Cell<(u64, &'static str)>; Self::SLOTS],
+}
+
+impl Memo {
+    const SLOTS: usize = 64;
+    /// Longer texts are not kept.
+    const BYTES_MAX: usize = 8;
+
+    pub(crate) fn new(skin_tones: SkinTones) -> Self {
+        Self { skin_tones, slots: [const { Cell::new((0, "")) }; Self::SLOTS] }
+    }
+
+    pub(crate) fn canonical(&self, text: &str) -> Option<&'static str> {
+        let bytes = text.as_bytes();
+        // No emoji holds a zero, so the bytes of two are two numbers.
+        if bytes.len() > Self::BYTES_MAX || bytes.contains(&0) {
+            return canonical(text, self.skin_tones);
+        }
+        let number = bytes.iter().fold(0, |number, byte| number << 8 | u64::from(*byte));
+        let place = number.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> (u64::BITS - Self::SLOTS.ilog2());
+        let slot = &self.slots[place as usize];
+        let (known, emoji) = slot.get();
+        if known == number && known != 0 {
+            return Some(emoji);
+        }
+        let emoji = canonical(text, self.skin_tones)?;
+        slot.set((number, emoji));
+        Some(emoji)
+    }
 }
 
 fn bare(text: &str) -> impl Iterator<Item = char> {
@@ -115,6 +152,22 @@ mod tests {
             Some("👩\u{200d}❤\u{fe0f}\u{200d}👨")
         );
         assert_eq!(canonical("🔥", SkinTones::Fold), Some("🔥"));
+    }
+
+    #[test]
+    fn what_was_looked_up_lately_is_the_same() {
+        for skin_tones in [SkinTones::Keep, SkinTones::Fold] {
+            let memo = Memo::new(skin_tones);
+            let odd = ["", "a", "\0", "\0🔥", "🔥\0", "🔥🔥", "1\u{fe0f}", "\u{fe0f}"];
+            for round in 0..2 {
+                for text in emojis::iter().map(|emoji| emoji.as_str()).chain(odd) {
+                    let bare: String = bare(text).collect();
+                    for text in [text, &bare, text] {
+                        assert_eq!(memo.canonical(text), canonical(text, skin_tones), "{round} {text:?}");
+                    }
+                }
+            }
+        }
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Number;
 
+use crate::canon::Memo;
 use crate::limits::{ROOM_BYTES_MAX, TIME_MS_MAX};
 use crate::{Form, Plain, Reason, Reject, Rules, canonical};
 
@@ -144,7 +145,7 @@ impl Reaction<'_> {
     /// Whether this text is the canonical event of this reaction, byte for byte.
     #[must_use]
     pub fn is_written(&self, text: &[u8]) -> bool {
-        std::str::from_utf8(text).ok().and_then(Plain::read).is_some_and(|plain| {
+        Plain::read(text).is_some_and(|plain| {
             plain.form == Form::Canonical
                 && plain.emoji == Some(self.emoji)
                 && plain.id == Some(&*self.id)
@@ -175,7 +176,30 @@ pub fn room_is_valid(room: &str) -> bool {
 /// # Errors
 /// Why it is refused.
 pub fn parse<'a>(value: &'a [u8], origin: &Origin<'_>, rules: &Rules) -> Result<Event<'a>, Reject> {
-    parse_with_form(value, origin, rules).map(|parsed| parsed.event)
+    read(value, origin, rules, |text| canonical(text, rules.skin_tones)).map(|(event, _)| event)
+}
+
+/// As [`parse`], for many events of one crowd: it knows the emoji that it has looked up lately.
+#[derive(Debug)]
+pub struct Judge {
+    rules: Rules,
+    emoji: Memo,
+}
+
+impl Judge {
+    /// One that has seen nothing yet.
+    #[must_use]
+    pub fn new(rules: Rules) -> Self {
+        Self { rules, emoji: Memo::new(rules.skin_tones) }
+    }
+
+    /// Judges an event.
+    ///
+    /// # Errors
+    /// Why it is refused.
+    pub fn parse<'a>(&self, value: &'a [u8], origin: &Origin<'_>) -> Result<Event<'a>, Reject> {
+        read(value, origin, &self.rules, |text| self.emoji.canonical(text)).map(|(event, _)| event)
+    }
 }
 
 /// Judges an event, and says how far its bytes are from the canonical ones.
@@ -187,64 +211,86 @@ pub fn parse_with_form<'a>(
     origin: &Origin<'_>,
     rules: &Rules,
 ) -> Result<Parsed<'a>, Reject> {
+    let (event, plain) = read(value, origin, rules, |text| canonical(text, rules.skin_tones))?;
+    let form = match (&event, plain) {
+        // Of what a plain event says, only the emoji may be said in another way.
+        (Event::Reaction(reaction), Some(plain)) if plain.emoji == Some(reaction.emoji) => plain.form,
+        _ => Form::Free,
+    };
+    Ok(Parsed { event, form })
+}
+
+/// Judges an event; with it comes what it says where it is plain. `emoji` answers as [`canonical`].
+fn read<'a>(
+    value: &'a [u8],
+    origin: &Origin<'_>,
+    rules: &Rules,
+    emoji: impl FnOnce(&str) -> Option<&'static str>,
+) -> Result<(Event<'a>, Option<Plain<'a>>), Reject> {
     let bytes_max = rules.limits.event_bytes_max;
     if value.len() > bytes_max {
         let detail = format!("the event has {} bytes; at most {bytes_max} are taken", value.len());
         return Err(Reject::new(Reason::TooLarge, detail));
     }
-    let text = std::str::from_utf8(value)
-        .map_err(|error| Reject::new(Reason::Malformed, format!("the event is not UTF-8: {error}")))?;
-    let plain = Plain::read(text);
+    let plain = Plain::read(value);
     if let Some(plain) = &plain
-        && let Some(reaction) = judge_plain(plain, origin, rules)
+        && let Some(reaction) = judge_plain(plain, origin, rules, emoji)
     {
-        let form = if plain.emoji == Some(reaction.emoji) { plain.form } else { Form::Free };
-        return Ok(Parsed { event: Event::Reaction(reaction), form });
+        return Ok((Event::Reaction(reaction), Some(*plain)));
     }
     let draft: Draft<'a> = match plain {
         Some(plain) => plain.into(),
-        // An array would be read as the fields in their order.
-        None if !text.trim_start().starts_with('{') => {
-            return Err(Reject::new(Reason::Malformed, "the event is no JSON object"));
-        }
-        None => serde_json::from_str(text).map_err(|error| {
-            Reject::new(Reason::Malformed, format!("the event is not the JSON expected: {error}"))
-        })?,
+        None => draft(value)?,
     };
     if let Some(tick) = &draft.tick {
         let time = time_of(tick, "tick")?;
         not_in_future(time, origin, rules)?;
-        return Ok(Parsed { event: Event::Tick(time), form: Form::Free });
+        return Ok((Event::Tick(time), None));
     }
     let room = draft.room.clone();
     let reaction = judge(draft, origin, rules).map_err(|mut reject| {
         reject.room = room.filter(|room| room_is_valid(room)).map(Cow::into_owned);
         reject
     })?;
-    // Of what a plain event says, only the emoji may be said in another way.
-    let form = match plain {
-        Some(plain) if plain.emoji == Some(reaction.emoji) => plain.form,
-        _ => Form::Free,
-    };
-    Ok(Parsed { event: Event::Reaction(reaction), form })
+    Ok((Event::Reaction(reaction), plain))
+}
+
+/// Reads an event by the JSON parser.
+fn draft(value: &[u8]) -> Result<Draft<'_>, Reject> {
+    let text = std::str::from_utf8(value)
+        .map_err(|error| Reject::new(Reason::Malformed, format!("the event is not UTF-8: {error}")))?;
+    // An array would be read as the fields in their order.
+    if !text.trim_start().starts_with('{') {
+        return Err(Reject::new(Reason::Malformed, "the event is no JSON object"));
+    }
+    serde_json::from_str(text).map_err(|error| {
+        Reject::new(Reason::Malformed, format!("the event is not the JSON expected: {error}"))
+    })
 }
 
 /// The short way of [`judge`] for what most events are: it answers the same, or nothing where something is missing or wrong.
-fn judge_plain<'a>(plain: &Plain<'a>, origin: &Origin<'_>, rules: &Rules) -> Option<Reaction<'a>> {
+fn judge_plain<'a>(
+    plain: &Plain<'a>,
+    origin: &Origin<'_>,
+    rules: &Rules,
+    emoji: impl FnOnce(&str) -> Option<&'static str>,
+) -> Option<Reaction<'a>> {
     let limits = &rules.limits;
-    let is_name = |name: &str, bytes_max: usize| (1..=bytes_max).contains(&name.len()) && !has_control(name);
     let room = plain.room.filter(|room| room.len() <= limits.room_bytes_max && room_is_valid(room))?;
-    let id = plain.id.filter(|id| is_name(id, limits.id_bytes_max))?;
+    let id = plain.id.filter(|id| (1..=limits.id_bytes_max).contains(&id.len()))?;
+    let user_bytes = plain.user.map_or(1, str::len);
     let count = plain.count.unwrap_or(1);
     let ts = plain.ts.and_then(|ts| i64::try_from(ts).ok()).filter(|ts| *ts <= TIME_MS_MAX)?;
     let is_fine = origin.key == Some(room.as_bytes())
         && (1..=limits.count_max).contains(&count)
-        && plain.user.is_none_or(|user| is_name(user, limits.user_bytes_max))
+        && (1..=limits.user_bytes_max).contains(&user_bytes)
+        && (plain.has_printable_id() || !has_control(id))
+        && (plain.has_printable_user() || !plain.user.is_some_and(has_control))
         && not_in_future(ts, origin, rules).is_ok();
     if !is_fine {
         return None;
     }
-    let emoji = canonical(plain.emoji?, rules.skin_tones)?;
+    let emoji = emoji(plain.emoji?)?;
     Some(Reaction { id: id.into(), room: room.into(), emoji, count, user: plain.user.map(Cow::Borrowed), ts })
 }
 

@@ -1,4 +1,4 @@
-//! Events in plain JSON, read without a JSON parser: in the broker this is done for every record, twice.
+//! Events in plain JSON, read without a JSON parser: in the broker this is done for every record.
 
 /// An event whose JSON is plain: an object with the fields of a reaction, each at most once; strings without escapes, whole
 /// numbers, and no space but one behind a colon or a comma. Anything else, however valid, is for the JSON parser.
@@ -18,6 +18,8 @@ pub struct Plain<'a> {
     pub ts: Option<u64>,
     /// How far this is from the canonical form.
     pub form: Form,
+    /// A bit for each text that is known to be printable ASCII.
+    printable: u32,
 }
 
 /// How far an event is from its canonical form: that of `Reaction`, as gateways write it.
@@ -41,10 +43,9 @@ const USER: u32 = 4;
 const TS: u32 = 5;
 
 impl<'a> Plain<'a> {
-    /// Reads plain JSON; none if the text is anything else. Only the form is judged, no value.
+    /// Reads plain JSON; none if the bytes are anything else. Only the form is judged, no value.
     #[must_use]
-    pub fn read(text: &'a str) -> Option<Self> {
-        let bytes = text.as_bytes();
+    pub fn read(bytes: &'a [u8]) -> Option<Self> {
         if bytes.first() != Some(&b'{') {
             return None;
         }
@@ -52,7 +53,7 @@ impl<'a> Plain<'a> {
         // `seen` has a bit for each field that came; `tight` as long as the fields come in order and without spaces.
         let (mut at, mut seen, mut tight, mut count_at) = (1, 0_u32, true, 0);
         loop {
-            let (field, name) = field(bytes.get(at..)?)?;
+            let (field, name) = field(word(bytes, at))?;
             at += name;
             if seen >> field & 1 == 1 {
                 return None;
@@ -60,15 +61,21 @@ impl<'a> Plain<'a> {
             tight &= seen >> field == 0 && !space(bytes, &mut at);
             seen |= 1 << field;
             match field {
-                ID => plain.id = Some(string(text, &mut at)?),
-                ROOM => plain.room = Some(string(text, &mut at)?),
-                EMOJI => {
-                    plain.emoji = Some(string(text, &mut at)?);
-                    count_at = at;
-                }
                 COUNT => plain.count = Some(number(bytes, &mut at)?),
-                USER => plain.user = Some(string(text, &mut at)?),
-                _ => plain.ts = Some(number(bytes, &mut at)?),
+                TS => plain.ts = Some(number(bytes, &mut at)?),
+                _ => {
+                    let (text, is_printable) = string(bytes, &mut at)?;
+                    plain.printable |= u32::from(is_printable) << field;
+                    match field {
+                        ID => plain.id = Some(text),
+                        ROOM => plain.room = Some(text),
+                        USER => plain.user = Some(text),
+                        _ => {
+                            plain.emoji = Some(text);
+                            count_at = at;
+                        }
+                    }
+                }
             }
             let next = *bytes.get(at)?;
             at += 1;
@@ -84,17 +91,68 @@ impl<'a> Plain<'a> {
         }
         Some(plain)
     }
+
+    /// Whether the id is known to hold printable ASCII alone.
+    pub(crate) fn has_printable_id(&self) -> bool {
+        self.printable >> ID & 1 == 1
+    }
+
+    /// Whether the user is known to hold printable ASCII alone.
+    pub(crate) fn has_printable_user(&self) -> bool {
+        self.printable >> USER & 1 == 1
+    }
+}
+
+/// Each byte of a word.
+const ONES: u64 = u64::MAX / 0xff;
+/// The highest bit of each byte.
+const HIGH: u64 = ONES << 7;
+
+/// The eight bytes from here on, the first one lowest; zeros behind the end.
+#[inline(always)]
+fn word(bytes: &[u8], at: usize) -> u64 {
+    match bytes.get(at..).and_then(<[u8]>::first_chunk) {
+        Some(eight) => u64::from_le_bytes(*eight),
+        None => last_word(bytes.get(at..).unwrap_or_default()),
+    }
+}
+
+fn last_word(bytes: &[u8]) -> u64 {
+    bytes.iter().rev().fold(0, |word, byte| word << 8 | u64::from(*byte))
+}
+
+/// Up to eight bytes of text as such a word.
+const fn name(text: &str) -> u64 {
+    let (bytes, mut at, mut word) = (text.as_bytes(), text.len(), 0);
+    while at > 0 {
+        at -= 1;
+        word = word << 8 | bytes[at] as u64;
+    }
+    word
 }
 
 /// Which field begins here, and the bytes of its name with quotes and colon.
-fn field(bytes: &[u8]) -> Option<(u32, usize)> {
-    match bytes {
-        [b'"', b'i', b'd', b'"', b':', ..] => Some((ID, 5)),
-        [b'"', b't', b's', b'"', b':', ..] => Some((TS, 5)),
-        [b'"', b'r', b'o', b'o', b'm', b'"', b':', ..] => Some((ROOM, 7)),
-        [b'"', b'u', b's', b'e', b'r', b'"', b':', ..] => Some((USER, 7)),
-        [b'"', b'e', b'm', b'o', b'j', b'i', b'"', b':', ..] => Some((EMOJI, 8)),
-        [b'"', b'c', b'o', b'u', b'n', b't', b'"', b':', ..] => Some((COUNT, 8)),
+#[inline(always)]
+fn field(word: u64) -> Option<(u32, usize)> {
+    const NAME_ID: u64 = name(r#""id":"#);
+    const NAME_TS: u64 = name(r#""ts":"#);
+    const NAME_ROOM: u64 = name(r#""room":"#);
+    const NAME_USER: u64 = name(r#""user":"#);
+    const NAME_EMOJI: u64 = name(r#""emoji":"#);
+    const NAME_COUNT: u64 = name(r#""count":"#);
+    match word {
+        NAME_EMOJI => return Some((EMOJI, 8)),
+        NAME_COUNT => return Some((COUNT, 8)),
+        _ => {}
+    }
+    match word & u64::MAX >> 8 {
+        NAME_ROOM => return Some((ROOM, 7)),
+        NAME_USER => return Some((USER, 7)),
+        _ => {}
+    }
+    match word & u64::MAX >> 24 {
+        NAME_ID => Some((ID, 5)),
+        NAME_TS => Some((TS, 5)),
         _ => None,
     }
 }
@@ -106,41 +164,46 @@ fn space(bytes: &[u8], at: &mut usize) -> bool {
     is_space
 }
 
-/// A string in its quotes. (A call costs more than this: the engine of the broker counts fuel at each.)
+/// A string in its quotes, and whether it is known to hold printable ASCII alone. (A call costs more than this: the engine of the broker
+/// counts fuel at each.)
 #[inline(always)]
-fn string<'a>(text: &'a str, at: &mut usize) -> Option<&'a str> {
-    if text.as_bytes().get(*at) != Some(&b'"') {
+fn string<'a>(bytes: &'a [u8], at: &mut usize) -> Option<(&'a str, bool)> {
+    if bytes.get(*at) != Some(&b'"') {
         return None;
     }
     let from = *at + 1;
-    let end = from + ordinary(text.as_bytes().get(from..)?);
-    if text.as_bytes().get(end) != Some(&b'"') {
+    let (length, is_printable) = ordinary(bytes, from);
+    let end = from + length;
+    if bytes.get(end) != Some(&b'"') {
         return None;
     }
     *at = end + 1;
-    text.get(from..end)
+    Some((std::str::from_utf8(&bytes[from..end]).ok()?, is_printable))
 }
 
-/// How many bytes stand before the first quote, backslash or control character.
+/// How many bytes from here on stand before the first quote, backslash or control character, or before the end; and whether all of them
+/// are known to be printable ASCII.
 #[inline(always)]
-fn ordinary(bytes: &[u8]) -> usize {
-    const ONES: u64 = u64::MAX / 0xff;
-    const HIGH: u64 = ONES << 7;
-    let is_ordinary = |byte: &u8| *byte != b'"' && *byte != b'\\' && *byte >= b' ';
-    let mut before = 0;
-    // Eight bytes at a time. What each line finds sets the highest bit of its byte; a carry can only set bits above the first.
-    for eight in bytes.chunks_exact(8) {
-        let word = u64::from_le_bytes(eight.try_into().unwrap_or_default());
+fn ordinary(bytes: &[u8], from: usize) -> (usize, bool) {
+    let (mut at, mut others) = (from, 0);
+    loop {
+        // What each line finds sets the highest bit of its byte; a carry can only set bits above the first.
+        let word = word(bytes, at);
         let (quotes, slashes) = (word ^ (ONES * b'"' as u64), word ^ (ONES * b'\\' as u64));
-        let found = quotes.wrapping_sub(ONES) & !quotes
+        let found = (quotes.wrapping_sub(ONES) & !quotes
             | slashes.wrapping_sub(ONES) & !slashes
-            | word.wrapping_sub(ONES * b' ' as u64) & !word;
-        if found & HIGH != 0 {
-            return before + (found & HIGH).trailing_zeros() as usize / 8;
+            | word.wrapping_sub(ONES * b' ' as u64) & !word)
+            & HIGH;
+        // From the one below delete on, which adding one makes the first of the upper half.
+        let other = (word | word.wrapping_add(ONES)) & HIGH;
+        if found != 0 {
+            let before = found.trailing_zeros() / 8;
+            others |= other & ((1 << (8 * before)) - 1);
+            return (at + before as usize - from, others == 0);
         }
-        before += eight.len();
+        others |= other;
+        at += 8;
     }
-    before + bytes[before..].iter().take_while(|byte| is_ordinary(byte)).count()
 }
 
 /// A whole number, as JSON writes it.
@@ -149,6 +212,10 @@ fn number(bytes: &[u8], at: &mut usize) -> Option<u64> {
     /// As many digits as always fit.
     const DIGITS_MAX: usize = 18;
     let (from, mut value) = (*at, 0);
+    if let Some(eight) = eight_digits(word(bytes, from)) {
+        value = eight;
+        *at += 8;
+    }
     while let Some(digit) = bytes.get(*at).map(|byte| byte.wrapping_sub(b'0')).filter(|digit| *digit < 10) {
         if *at - from == DIGITS_MAX {
             return None;
@@ -160,6 +227,21 @@ fn number(bytes: &[u8], at: &mut usize) -> Option<u64> {
     (digits > 0 && (digits == 1 || bytes[from] != b'0')).then_some(value)
 }
 
+/// The number that these digits write, if all eight are digits.
+#[inline(always)]
+fn eight_digits(word: u64) -> Option<u64> {
+    const UPPER: u64 = ONES * 0xf0;
+    // Six more carries whatever is above nine into the upper half of its byte.
+    if word & UPPER != ONES * 0x30 || word.wrapping_add(ONES * 6) & UPPER != ONES * 0x30 {
+        return None;
+    }
+    // The tens and ones of pairs, then of fours, then of all eight.
+    let digits = word & (ONES * 0xf);
+    let pairs = (digits * 10 + (digits >> 8)) & 0x00ff_00ff_00ff_00ff;
+    let fours = (pairs * 100 + (pairs >> 16)) & 0x0000_ffff_0000_ffff;
+    Some((fours * 10_000 + (fours >> 32)) & 0xffff_ffff)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -167,7 +249,7 @@ mod tests {
     const WHOLE: &str = r#"{"id":"a","room":"r","emoji":"🔥","count":3,"user":"u","ts":17}"#;
 
     fn form(text: &str) -> Option<Form> {
-        Plain::read(text).map(|plain| plain.form)
+        Plain::read(text.as_bytes()).map(|plain| plain.form)
     }
 
     #[test]
@@ -180,13 +262,18 @@ mod tests {
             user: Some("u"),
             ts: Some(17),
             form: Form::Canonical,
+            printable: 1 << ID | 1 << ROOM | 1 << USER,
         };
-        assert_eq!(Plain::read(WHOLE), Some(plain));
+        assert_eq!(Plain::read(WHOLE.as_bytes()), Some(plain));
         let anonymous = WHOLE.replace(r#","user":"u""#, "");
-        assert_eq!(Plain::read(&anonymous), Some(Plain { user: None, ..plain }));
+        let printable = 1 << ID | 1 << ROOM;
+        assert_eq!(Plain::read(anonymous.as_bytes()), Some(Plain { user: None, printable, ..plain }));
         let countless = WHOLE.replace(r#","count":3"#, "");
         let at = countless.find(r#","user""#).expect("a user");
-        assert_eq!(Plain::read(&countless), Some(Plain { count: None, form: Form::Countless(at), ..plain }));
+        assert_eq!(
+            Plain::read(countless.as_bytes()),
+            Some(Plain { count: None, form: Form::Countless(at), ..plain })
+        );
         for free in [
             WHOLE.replace(":", ": "),
             WHOLE.replace(",", ", "),
@@ -225,10 +312,10 @@ mod tests {
             (r#""user":"u""#, r#""user":null"#),
             ("🔥", "\n"),
         ] {
-            assert_eq!(Plain::read(&WHOLE.replace(from, to)), None, "{from} {to}");
+            assert_eq!(Plain::read(WHOLE.replace(from, to).as_bytes()), None, "{from} {to}");
         }
         for end in 0..WHOLE.len() {
-            assert_eq!(WHOLE.get(..end).and_then(Plain::read), None);
+            assert_eq!(Plain::read(&WHOLE.as_bytes()[..end]), None);
         }
     }
 
@@ -240,12 +327,68 @@ mod tests {
                     for filler in [b'a', b' ', 0x7f, b'!', b'#', b'[', b']', 0xff, 0x80, 0xa2] {
                         let mut bytes = vec![filler; before + 1 + after];
                         bytes[before] = end;
-                        assert_eq!(ordinary(&bytes), before, "{bytes:?}");
+                        let is_printable = before == 0 || filler < 0x7f;
+                        assert_eq!(ordinary(&bytes, 0), (before, is_printable), "{bytes:?}");
+                        assert_eq!(ordinary(&bytes, before.min(3)).0, before - before.min(3), "{bytes:?}");
                         bytes[before] = filler;
-                        assert_eq!(ordinary(&bytes), bytes.len(), "{bytes:?}");
+                        assert_eq!(ordinary(&bytes, 0), (bytes.len(), filler < 0x7f), "{bytes:?}");
                     }
                 }
             }
         }
+    }
+
+    #[test]
+    fn text_that_is_not_printable_ascii_is_told_wherever_it_stands() {
+        for length in 1..20 {
+            for place in 0..length {
+                for odd in [0x7f, 0x80, 0xc2, 0xff] {
+                    let mut bytes = vec![b'~'; length];
+                    assert!(ordinary(&bytes, 0).1);
+                    bytes[place] = odd;
+                    assert_eq!(ordinary(&bytes, 0), (length, false), "{bytes:?}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn numbers_are_read_as_they_are_written() {
+        let read = |text: &str| {
+            let mut at = 0;
+            number(text.as_bytes(), &mut at).map(|number| (number, at))
+        };
+        let mut number = 7_u64;
+        for _ in 0..2_000 {
+            number = number.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            for digits in 1..=18 {
+                let number = number % 10_u64.pow(digits);
+                let text = number.to_string();
+                assert_eq!(read(&text), Some((number, text.len())));
+                assert_eq!(read(&format!("{text},\"x\":1}}")), Some((number, text.len())));
+            }
+        }
+        for (text, expected) in [
+            ("00000000", None),
+            ("01234567", None),
+            ("1234567a", Some((1_234_567, 7))),
+            ("1234567/", Some((1_234_567, 7))),
+            ("1234567:", Some((1_234_567, 7))),
+            ("1234567\u{7f}", Some((1_234_567, 7))),
+            ("999999999999999999", Some((999_999_999_999_999_999, 18))),
+            ("1000000000000000000", None),
+        ] {
+            assert_eq!(read(text), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn bytes_that_are_no_text_are_not_plain() {
+        for odd in [&[0xff][..], &[0xc2], &[0xed, 0xa0, 0x80], &[0xf0, 0x9f, 0x94]] {
+            let bytes = [br#"{"id":""#, odd, br#"","room":"r"}"#].concat();
+            assert_eq!(Plain::read(&bytes), None, "{odd:x?}");
+        }
+        assert!(Plain::read(r#"{"id":"é\u{80}","room":"r"}"#.as_bytes()).is_none(), "an escape");
+        assert!(!Plain::read("{\"id\":\"\u{80}\"}".as_bytes()).expect("plain").has_printable_id());
     }
 }

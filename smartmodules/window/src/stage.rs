@@ -7,8 +7,8 @@ use ovation_processor::{
     WindowStage, Windowed, reason,
 };
 use ovation_reaction::{
-    DeadLetter, Event, Form, Late, Origin, Plain, Reason, Reject, RoomTotals, Rules, Sentiment, Source,
-    TaggedReject, UpdateSource, WindowRef, WindowUpdate, parse,
+    DeadLetter, Event, Form, Judge, Late, Origin, Plain, Reason, Reject, RoomTotals, Rules, Sentiment,
+    Source, TaggedReject, UpdateSource, WindowRef, WindowUpdate,
 };
 use serde::Deserialize;
 
@@ -21,8 +21,8 @@ pub type Window = WindowStage<Reactions>;
 /// How reactions are read and counted.
 #[derive(Debug)]
 pub struct Reactions {
-    /// Those of `validate`, where this module does its work as well.
-    rules: Option<Rules>,
+    /// Does the work of `validate`, where this module is to.
+    judge: Option<Judge>,
 }
 
 /// A reaction that counts, if it is no duplicate.
@@ -55,8 +55,7 @@ struct Canonical<'a> {
 
 impl<'a> Canonical<'a> {
     fn read(value: &'a [u8]) -> serde_json::Result<Self> {
-        let plain = std::str::from_utf8(value).ok().and_then(Plain::read);
-        match plain {
+        match Plain::read(value) {
             Some(Plain {
                 id: Some(id),
                 room: Some(room),
@@ -65,6 +64,7 @@ impl<'a> Canonical<'a> {
                 user,
                 ts: Some(ts),
                 form: Form::Canonical,
+                ..
             }) if i64::try_from(ts).is_ok() => Ok(Self {
                 tick: None,
                 id: id.into(),
@@ -85,12 +85,12 @@ impl Windowed for Reactions {
     const IDLENESS_MS: i64 = 1_000;
 
     fn open(params: &Params) -> Result<Self, String> {
-        let rules = match params.get("ovation.includes") {
+        let judge = match params.get("ovation.includes") {
             None => None,
-            Some("ovation-validate") => Some(Rules::read(|name| params.get(name))?),
+            Some("ovation-validate") => Some(Judge::new(Rules::read(|name| params.get(name))?)),
             Some(other) => return Err(format!("ovation-window cannot do the work of {other:?} as well")),
         };
-        Ok(Self { rules })
+        Ok(Self { judge })
     }
 
     fn windows_default() -> Vec<WindowSettings> {
@@ -103,12 +103,12 @@ impl Windowed for Reactions {
     }
 
     fn sees_all(&self) -> bool {
-        self.rules.is_some()
+        self.judge.is_some()
     }
 
     fn record(&self, record: &SourceRecord<'_>, feed: &mut Feed<'_, '_, Self>) {
-        if let Some(rules) = &self.rules {
-            judge(record, rules, feed);
+        if let Some(judge) = &self.judge {
+            take(judge, record, feed);
             return;
         }
         let event = match Canonical::read(record.value) {
@@ -146,13 +146,13 @@ impl Windowed for Reactions {
 }
 
 /// Takes an event as it was produced: what `validate` does, without writing the event anew.
-fn judge(record: &SourceRecord<'_>, rules: &Rules, feed: &mut Feed<'_, '_, Reactions>) {
+fn take(judge: &Judge, record: &SourceRecord<'_>, feed: &mut Feed<'_, '_, Reactions>) {
     let (partition, offset) = feed.emit().place();
     let origin = Origin { key: record.key, timestamp: record.timestamp, partition, offset };
     let parsed = if record.is_reserved() {
         Err(Reject::new(Reason::KeyMismatch, reason::RESERVED_KEY))
     } else {
-        parse(record.value, &origin, rules)
+        judge.parse(record.value, &origin)
     };
     match parsed {
         Ok(Event::Reaction(reaction)) => {
