@@ -56,7 +56,7 @@ pub(crate) struct Memo {
 }
 
 impl Memo {
-    const SLOTS: usize = 64;
+    const SLOTS: usize = 256;
     /// Longer texts are not kept.
     const BYTES_MAX: usize = 8;
 
