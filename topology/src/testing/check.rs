@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::host::Host;
 use super::stage::StagePlan;
 use crate::modules::{Modules, NUMBER, Resolved, resolve_builtin, resolve_one};
-use crate::plan::{TaskPlan, plan};
+use crate::plan::{TaskPlan, plan, plan_apart};
 use crate::spec::{Stage, Topology};
 
 /// Export of a module that numbers its results under the processor contract: one record may become several, or none.
@@ -38,6 +38,8 @@ pub(super) struct Chains {
     pub(super) host: Host,
     /// One for every stage, in the order of the file.
     pub(super) stages: Vec<StagePlan>,
+    /// The same with every module by itself.
+    apart: Vec<StagePlan>,
     /// SmartModules whose bytes cannot be had, by their name in the topology.
     missing: BTreeMap<String, String>,
 }
@@ -65,8 +67,9 @@ impl Chains {
         let host = Host::compile(named);
         // A test is about one partition.
         let first = |task: &TaskPlan| task.partition == 0;
-        let stages = plan(topology, &resolved).into_iter().filter(first).map(StagePlan::new).collect();
-        Self { host, stages, missing }
+        let plans = |tasks: Vec<TaskPlan>| tasks.into_iter().filter(first).map(StagePlan::new).collect();
+        let (stages, apart) = (plans(plan(topology, &resolved)), plans(plan_apart(topology, &resolved)));
+        Self { host, stages, apart, missing }
     }
 
     pub(super) fn stage(&self, name: &str) -> Option<&StagePlan> {
@@ -93,7 +96,8 @@ impl Chains {
                 if missing.is_some() {
                     return missing;
                 }
-                match self.stage(&stage.name)?.open(&self.host) {
+                let plan = self.apart.iter().find(|plan| plan.name() == stage.name)?;
+                match plan.open(&self.host) {
                     Ok(chain) => unsaid(stage, chain.exports()).map(|(at, why)| problem(at, why)),
                     Err(failure) => Some(problem(failure.transform, reason(&failure.message))),
                 }
