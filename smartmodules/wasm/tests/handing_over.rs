@@ -6,8 +6,10 @@ mod support;
 use serde_json::Value;
 use support::{Chain, Out, T0, chain_of, tick};
 
-/// A chain of these modules, each with a parameter of its own.
-fn open(modules: &[(&[u8], Option<(&'static str, &str)>)]) -> Chain {
+/// A module, and what it is told beside what all are told.
+type Told<'a> = (&'a [u8], Option<(&'static str, &'static str)>);
+
+fn open(modules: &[Told<'_>]) -> Chain {
     let modules: Vec<_> = modules
         .iter()
         .map(|(wasm, own)| {
