@@ -24,6 +24,7 @@ pub(crate) fn token_in_upgrade(headers: &HeaderMap) -> Option<&str> {
             .filter_map(|line| line.to_str().ok())
             .flat_map(|line| line.split(','))
             .find_map(|protocol| protocol.trim().strip_prefix(TOKEN_PROTOCOL_PREFIX))
+            .map(str::trim)
             .filter(|token| !token.is_empty())
     })
 }
@@ -62,6 +63,10 @@ mod tests {
         assert_eq!(token_in_upgrade(&two), Some("a.b.c"));
         let both = headers(&[(header::AUTHORIZATION, "Bearer d"), (protocol.clone(), "ovation.token.a.b.c")]);
         assert_eq!(token_in_upgrade(&both), Some("d"));
-        assert_eq!(token_in_upgrade(&headers(&[(protocol, "ovation.v1, ovation.token.")])), None);
+        let spaced = headers(&[(protocol.clone(), "ovation.v1, ovation.token. a.b.c")]);
+        assert_eq!(token_in_upgrade(&spaced), Some("a.b.c"));
+        for none in ["ovation.v1, ovation.token.", "ovation.v1, ovation.token. ,"] {
+            assert_eq!(token_in_upgrade(&headers(&[(protocol.clone(), none)])), None);
+        }
     }
 }
