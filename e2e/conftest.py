@@ -29,7 +29,7 @@ BROWSER_ARGUMENTS = [
 
 
 # What is tried a second time, and told of as "rerun" at the end: what a browser shows, and what ran out of time, since both
-# depend on how busy the machine is. A wrong number never is.
+# depend on how busy the machine is. A wrong number outside a browser never is.
 OUT_OF_TIME = ["monotonic", "[Tt]ime(d)?[ -]?[Oo]ut"]
 
 

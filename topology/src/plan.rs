@@ -40,22 +40,22 @@ pub(crate) struct TaskPlan {
 
 /// The tasks of all stages: one for each partition of a stage's source.
 pub(crate) fn plan(topology: &Topology, modules: &BTreeMap<String, Resolved>) -> Vec<TaskPlan> {
-    plan_of(topology, modules, Modules::Together)
+    plan_of(topology, modules, Joining::Together)
 }
 
 /// The same with every module by itself, for whoever says which one is at fault.
 pub(crate) fn plan_apart(topology: &Topology, modules: &BTreeMap<String, Resolved>) -> Vec<TaskPlan> {
-    plan_of(topology, modules, Modules::Apart)
+    plan_of(topology, modules, Joining::Apart)
 }
 
 /// What becomes of modules that can do the work of others.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Modules {
+enum Joining {
     Together,
     Apart,
 }
 
-fn plan_of(topology: &Topology, modules: &BTreeMap<String, Resolved>, are: Modules) -> Vec<TaskPlan> {
+fn plan_of(topology: &Topology, modules: &BTreeMap<String, Resolved>, joining: Joining) -> Vec<TaskPlan> {
     let mut tasks = Vec::new();
     for stage in &topology.stages {
         let config = config_hash(topology, stage);
@@ -75,7 +75,7 @@ fn plan_of(topology: &Topology, modules: &BTreeMap<String, Resolved>, are: Modul
                 idleness: idleness(stage),
                 ticks: source.is_none_or(|topic| !topic.fence),
                 config: config.clone(),
-                modules: chain(stage, modules, are),
+                modules: chain(stage, modules, joining),
                 versions: versions.clone(),
             });
         }
@@ -89,7 +89,7 @@ fn idleness(stage: &Stage) -> Duration {
     windowed.map(|transform| transform.idleness).max().unwrap_or_default()
 }
 
-fn chain(stage: &Stage, modules: &BTreeMap<String, Resolved>, are: Modules) -> Vec<ChainModule> {
+fn chain(stage: &Stage, modules: &BTreeMap<String, Resolved>, joining: Joining) -> Vec<ChainModule> {
     let named =
         |uses: &str| modules.get(uses).map_or_else(|| uses.to_owned(), |found| found.cluster_name.clone());
     let transforms =
@@ -98,7 +98,7 @@ fn chain(stage: &Stage, modules: &BTreeMap<String, Resolved>, are: Modules) -> V
     let number = (!stage.is_stateful()).then(|| (NUMBER, BTreeMap::new()));
     let mut uses: Vec<(&str, BTreeMap<String, String>)> = Vec::new();
     for (name, params) in transforms.chain(number) {
-        let before = uses.last().filter(|_| are == Modules::Together);
+        let before = uses.last().filter(|_| joining == Joining::Together);
         match before.and_then(|before| fused(modules, before, (name, &params))) {
             Some(both) => {
                 uses.pop();
@@ -257,7 +257,7 @@ stages:
             .to_vec();
         let resolved = ["one", "two", "plain", "four"]
             .map(|name| (name.to_owned(), module(if name == "plain" { plain } else { &packs })));
-        let told: Vec<_> = chain(&stage, &resolved.into_iter().collect(), Modules::Together)
+        let told: Vec<_> = chain(&stage, &resolved.into_iter().collect(), Joining::Together)
             .iter()
             .map(|module| ["ovation.unpack", "ovation.pack"].map(|name| module.params.contains_key(name)))
             .collect();
@@ -274,18 +274,18 @@ stages:
             let clean = Resolved { builtin: builtin.map(str::to_owned), ..module("clean-01", b"") };
             BTreeMap::from([("clean".to_owned(), clean), ("count".to_owned(), module("count-01", &wasm))])
         };
-        let both = chain(&stage, &resolved(Some("clean")), Modules::Together);
+        let both = chain(&stage, &resolved(Some("clean")), Joining::Together);
         let names: Vec<&str> = both.iter().map(|module| module.name.as_str()).collect();
         assert_eq!(names, ["count-01"]);
         assert_eq!((both[0].params["case"].as_str(), both[0].params[INCLUDES].as_str()), ("keep", "clean"));
         assert!(both[0].params.contains_key("ovation.windows"));
-        assert_eq!(chain(&stage, &resolved(Some("clean")), Modules::Apart).len(), 2);
+        assert_eq!(chain(&stage, &resolved(Some("clean")), Joining::Apart).len(), 2);
         // Of the same name on a cluster somebody else's module may be.
-        assert_eq!(chain(&stage, &resolved(None), Modules::Together).len(), 2);
-        assert_eq!(chain(&stage, &resolved(Some("tidy")), Modules::Together).len(), 2);
+        assert_eq!(chain(&stage, &resolved(None), Joining::Together).len(), 2);
+        assert_eq!(chain(&stage, &resolved(Some("tidy")), Joining::Together).len(), 2);
         // Both have a say in what this means.
         stage.transforms[1].with.insert("case".to_owned(), "fold".into());
-        assert_eq!(chain(&stage, &resolved(Some("clean")), Modules::Together).len(), 2);
+        assert_eq!(chain(&stage, &resolved(Some("clean")), Joining::Together).len(), 2);
     }
 
     #[test]
