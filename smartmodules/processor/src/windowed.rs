@@ -63,7 +63,7 @@ impl<'e, W: Windowed> Feed<'_, 'e, W> {
         &mut self,
         key: &str,
         time_ms: i64,
-        id: Option<&str>,
+        id: Option<&[u8]>,
         item: &<W::Aggregate as Aggregate>::Item<'_>,
     ) -> Verdict {
         let Self { logic, windows, emit } = self;
@@ -76,7 +76,7 @@ impl<'e, W: Windowed> Feed<'_, 'e, W> {
         record: &SourceRecord<'_>,
         key: &str,
         time_ms: i64,
-        id: Option<&str>,
+        id: Option<&[u8]>,
         item: &<W::Aggregate as Aggregate>::Item<'_>,
     ) {
         match self.observe(key, time_ms, id, item) {

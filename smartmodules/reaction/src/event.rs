@@ -1,6 +1,7 @@
 //! Events on the source topic.
 
 use std::borrow::Cow;
+use std::str::{Utf8Error, from_utf8};
 
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Number;
@@ -80,17 +81,49 @@ fn text<'de: 'a, 'a, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Cow
     Ok(Option::<Text<'a>>::deserialize(deserializer)?.map(|Text(text)| text))
 }
 
-impl<'a> From<Plain<'a>> for Draft<'a> {
-    fn from(plain: Plain<'a>) -> Self {
-        Self {
+impl<'a> TryFrom<Plain<'a>> for Draft<'a> {
+    type Error = Utf8Error;
+
+    fn try_from(plain: Plain<'a>) -> Result<Self, Utf8Error> {
+        let text =
+            |bytes: Option<&'a [u8]>| bytes.map(|bytes| from_utf8(bytes).map(Cow::Borrowed)).transpose();
+        Ok(Self {
             tick: None,
-            id: plain.id.map(Cow::Borrowed),
-            room: plain.room.map(Cow::Borrowed),
-            emoji: plain.emoji.map(Cow::Borrowed),
+            id: text(plain.id)?,
+            room: text(plain.room)?,
+            emoji: text(plain.emoji)?,
             count: plain.count.map(Number::from),
-            user: plain.user.map(Cow::Borrowed),
+            user: text(plain.user)?,
             ts: plain.ts.map(Number::from),
-        }
+        })
+    }
+}
+
+/// A valid reaction as most of them are: names of printable ASCII, and nothing left out but count and user. So it is told without a look at
+/// each name's encoding.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Brief<'a> {
+    /// Names this reaction for retries.
+    pub id: &'a [u8],
+    /// The room.
+    pub room: &'a [u8],
+    /// Fully-qualified emoji.
+    pub emoji: &'static str,
+    /// Taps, from 1 on.
+    pub count: u64,
+    /// Who reacted.
+    pub user: Option<&'a [u8]>,
+    /// When, ms since 1970.
+    pub ts: i64,
+}
+
+impl<'a> TryFrom<Brief<'a>> for Reaction<'a> {
+    type Error = Utf8Error;
+
+    fn try_from(brief: Brief<'a>) -> Result<Self, Utf8Error> {
+        let Brief { id, room, emoji, count, user, ts } = brief;
+        let user = user.map(from_utf8).transpose()?.map(Cow::Borrowed);
+        Ok(Self { id: from_utf8(id)?.into(), room: from_utf8(room)?.into(), emoji, count, user, ts })
     }
 }
 
@@ -147,11 +180,11 @@ impl Reaction<'_> {
     pub fn is_written(&self, text: &[u8]) -> bool {
         Plain::read(text).is_some_and(|plain| {
             plain.form == Form::Canonical
-                && plain.emoji == Some(self.emoji)
-                && plain.id == Some(&*self.id)
-                && plain.room == Some(&*self.room)
+                && plain.emoji == Some(self.emoji.as_bytes())
+                && plain.id == Some(self.id.as_bytes())
+                && plain.room == Some(self.room.as_bytes())
                 && plain.count == Some(self.count)
-                && plain.user == self.user.as_deref()
+                && plain.user == self.user.as_deref().map(str::as_bytes)
                 && plain.ts.and_then(|ts| i64::try_from(ts).ok()) == Some(self.ts)
         })
     }
@@ -166,17 +199,36 @@ fn needs_escapes(text: &str) -> bool {
 /// a digit. Such a name needs no escaping in an URL, a key or JSON.
 #[must_use]
 pub fn room_is_valid(room: &str) -> bool {
-    room.len() <= ROOM_BYTES_MAX
-        && room.bytes().next().is_some_and(|first| first.is_ascii_alphanumeric())
-        && room.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte))
+    names_a_room(room.as_bytes())
 }
+
+fn names_a_room(room: &[u8]) -> bool {
+    room.len() <= ROOM_BYTES_MAX
+        && room.first().is_some_and(u8::is_ascii_alphanumeric)
+        && room.iter().all(|byte| IN_ROOMS[usize::from(*byte)])
+}
+
+/// Whether a byte can be part of a room's name.
+static IN_ROOMS: [bool; 256] = {
+    let (mut all, mut byte) = ([false; 256], 0);
+    while byte < all.len() {
+        let is_sign = matches!(byte as u8, b'-' | b'_' | b'.' | b'~');
+        all[byte] = (byte as u8).is_ascii_alphanumeric() || is_sign;
+        byte += 1;
+    }
+    all
+};
 
 /// Judges an event.
 ///
 /// # Errors
 /// Why it is refused.
 pub fn parse<'a>(value: &'a [u8], origin: &Origin<'_>, rules: &Rules) -> Result<Event<'a>, Reject> {
-    read(value, origin, rules, |text| canonical(text, rules.skin_tones)).map(|(event, _)| event)
+    read(value, origin, rules, |text| unremembered(text, rules)).map(|(event, _)| event)
+}
+
+fn unremembered(text: &[u8], rules: &Rules) -> Option<&'static str> {
+    canonical(from_utf8(text).ok()?, rules.skin_tones)
 }
 
 /// As [`parse`], for many events of one crowd: it knows the emoji that it has looked up lately.
@@ -191,6 +243,15 @@ impl Judge {
     #[must_use]
     pub fn new(rules: Rules) -> Self {
         Self { rules, emoji: Memo::new(rules.skin_tones) }
+    }
+
+    /// The short way of [`Judge::parse`]: a reaction where it would answer one that can be told in brief, else nothing.
+    #[must_use]
+    pub fn brief<'a>(&self, value: &'a [u8], origin: &Origin<'_>) -> Option<Brief<'a>> {
+        if value.len() > self.rules.limits.event_bytes_max {
+            return None;
+        }
+        brief(&Plain::read(value)?, origin, &self.rules, |text| self.emoji.canonical(text))
     }
 
     /// Judges an event.
@@ -211,10 +272,12 @@ pub fn parse_with_form<'a>(
     origin: &Origin<'_>,
     rules: &Rules,
 ) -> Result<Parsed<'a>, Reject> {
-    let (event, plain) = read(value, origin, rules, |text| canonical(text, rules.skin_tones))?;
+    let (event, plain) = read(value, origin, rules, |text| unremembered(text, rules))?;
     let form = match (&event, plain) {
         // Of what a plain event says, only the emoji may be said in another way.
-        (Event::Reaction(reaction), Some(plain)) if plain.emoji == Some(reaction.emoji) => plain.form,
+        (Event::Reaction(reaction), Some(plain)) if plain.emoji == Some(reaction.emoji.as_bytes()) => {
+            plain.form
+        }
         _ => Form::Free,
     };
     Ok(Parsed { event, form })
@@ -225,7 +288,7 @@ fn read<'a>(
     value: &'a [u8],
     origin: &Origin<'_>,
     rules: &Rules,
-    emoji: impl FnOnce(&str) -> Option<&'static str>,
+    emoji: impl FnOnce(&[u8]) -> Option<&'static str>,
 ) -> Result<(Event<'a>, Option<Plain<'a>>), Reject> {
     let bytes_max = rules.limits.event_bytes_max;
     if value.len() > bytes_max {
@@ -234,13 +297,15 @@ fn read<'a>(
     }
     let plain = Plain::read(value);
     if let Some(plain) = &plain
-        && let Some(reaction) = judge_plain(plain, origin, rules, emoji)
+        && let Some(brief) = brief(plain, origin, rules, emoji)
+        && let Ok(reaction) = brief.try_into()
     {
         return Ok((Event::Reaction(reaction), Some(*plain)));
     }
-    let draft: Draft<'a> = match plain {
-        Some(plain) => plain.into(),
-        None => draft(value)?,
+    let draft: Draft<'a> = match plain.map(Draft::try_from) {
+        Some(Ok(draft)) => draft,
+        // The parser says what is wrong with text that is none.
+        Some(Err(_)) | None => draft(value)?,
     };
     if let Some(tick) = &draft.tick {
         let time = time_of(tick, "tick")?;
@@ -257,7 +322,7 @@ fn read<'a>(
 
 /// Reads an event by the JSON parser.
 fn draft(value: &[u8]) -> Result<Draft<'_>, Reject> {
-    let text = std::str::from_utf8(value)
+    let text = from_utf8(value)
         .map_err(|error| Reject::new(Reason::Malformed, format!("the event is not UTF-8: {error}")))?;
     // An array would be read as the fields in their order.
     if !text.trim_start().starts_with('{') {
@@ -268,30 +333,32 @@ fn draft(value: &[u8]) -> Result<Draft<'_>, Reject> {
     })
 }
 
-/// The short way of [`judge`] for what most events are: it answers the same, or nothing where something is missing or wrong.
-fn judge_plain<'a>(
+/// The short way of [`judge`] for what most events are: it answers the same, or nothing where something is missing, wrong or unusual.
+#[inline(always)]
+fn brief<'a>(
     plain: &Plain<'a>,
     origin: &Origin<'_>,
     rules: &Rules,
-    emoji: impl FnOnce(&str) -> Option<&'static str>,
-) -> Option<Reaction<'a>> {
+    emoji: impl FnOnce(&[u8]) -> Option<&'static str>,
+) -> Option<Brief<'a>> {
     let limits = &rules.limits;
-    let room = plain.room.filter(|room| room.len() <= limits.room_bytes_max && room_is_valid(room))?;
-    let id = plain.id.filter(|id| (1..=limits.id_bytes_max).contains(&id.len()))?;
-    let user_bytes = plain.user.map_or(1, str::len);
+    let (room, id) = (plain.room?, plain.id?);
+    let user_bytes = plain.user.map_or(1, <[u8]>::len);
     let count = plain.count.unwrap_or(1);
     let ts = plain.ts.and_then(|ts| i64::try_from(ts).ok()).filter(|ts| *ts <= TIME_MS_MAX)?;
-    let is_fine = origin.key == Some(room.as_bytes())
+    let is_fine = plain.has_printable_names()
+        && origin.key == Some(room)
+        && room.len() <= limits.room_bytes_max
+        && names_a_room(room)
+        && (1..=limits.id_bytes_max).contains(&id.len())
         && (1..=limits.count_max).contains(&count)
         && (1..=limits.user_bytes_max).contains(&user_bytes)
-        && (plain.has_printable_id() || !has_control(id))
-        && (plain.has_printable_user() || !plain.user.is_some_and(has_control))
-        && not_in_future(ts, origin, rules).is_ok();
+        && !is_in_future(ts, origin, rules);
     if !is_fine {
         return None;
     }
     let emoji = emoji(plain.emoji?)?;
-    Some(Reaction { id: id.into(), room: room.into(), emoji, count, user: plain.user.map(Cow::Borrowed), ts })
+    Some(Brief { id, room, emoji, count, user: plain.user, ts })
 }
 
 /// Judges what is read already, and fills in what it leaves out.
@@ -378,13 +445,15 @@ fn time_of(number: &Number, field: &str) -> Result<i64, Reject> {
     })
 }
 
-/// The record's timestamp is the judge: without it any time is taken, and the windows' own late rule remains.
 fn not_in_future(time: i64, origin: &Origin<'_>, rules: &Rules) -> Result<(), Reject> {
-    match origin.timestamp {
-        Some(timestamp) if time > timestamp.saturating_add(rules.future_ms) => {
-            let detail = format!("the time lies more than {} ms after the record's own", rules.future_ms);
-            Err(Reject::new(Reason::Future, detail))
-        }
-        _ => Ok(()),
+    if is_in_future(time, origin, rules) {
+        let detail = format!("the time lies more than {} ms after the record's own", rules.future_ms);
+        return Err(Reject::new(Reason::Future, detail));
     }
+    Ok(())
+}
+
+/// The record's timestamp is the judge: without it any time is taken, and the windows' own late rule remains.
+fn is_in_future(time: i64, origin: &Origin<'_>, rules: &Rules) -> bool {
+    origin.timestamp.is_some_and(|timestamp| time > timestamp.saturating_add(rules.future_ms))
 }

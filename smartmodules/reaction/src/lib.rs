@@ -19,7 +19,7 @@ mod update;
 pub use canon::{SkinTones, canonical};
 pub use dead_letter::{DeadLetter, Late, Source, TaggedReject};
 pub use event::{
-    Draft, Event, Judge, Origin, Parsed, Reaction, judge, parse, parse_with_form, room_is_valid,
+    Brief, Draft, Event, Judge, Origin, Parsed, Reaction, judge, parse, parse_with_form, room_is_valid,
 };
 pub use limits::{
     COUNT_CEILING, COUNT_MAX, EVENT_BYTES_MAX, FUTURE_MS_DEFAULT, ID_BYTES_MAX, Limits, ROOM_BYTES_MAX,

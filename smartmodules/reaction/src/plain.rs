@@ -1,19 +1,20 @@
 //! Events in plain JSON, read without a JSON parser: in the broker this is done for every record.
 
 /// An event whose JSON is plain: an object with the fields of a reaction, each at most once; strings without escapes, whole
-/// numbers, and no space but one behind a colon or a comma. Anything else, however valid, is for the JSON parser.
+/// numbers, and no space but one behind a colon or a comma. Anything else, however valid, is for the JSON parser. Texts are the bytes that
+/// stand there: whether they are UTF-8 is for those to see who take them for text.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Plain<'a> {
     /// Names this reaction for retries.
-    pub id: Option<&'a str>,
+    pub id: Option<&'a [u8]>,
     /// The room.
-    pub room: Option<&'a str>,
+    pub room: Option<&'a [u8]>,
     /// The emoji.
-    pub emoji: Option<&'a str>,
+    pub emoji: Option<&'a [u8]>,
     /// Taps.
     pub count: Option<u64>,
     /// Who reacted.
-    pub user: Option<&'a str>,
+    pub user: Option<&'a [u8]>,
     /// When, ms since 1970.
     pub ts: Option<u64>,
     /// How far this is from the canonical form.
@@ -46,60 +47,103 @@ impl<'a> Plain<'a> {
     /// Reads plain JSON; none if the bytes are anything else. Only the form is judged, no value.
     #[must_use]
     pub fn read(bytes: &'a [u8]) -> Option<Self> {
+        Self::in_order(bytes).or_else(|| Self::in_any_order(bytes))
+    }
+
+    /// Reads what comes in the order and without the spaces of the canonical form, with or without count and user: straight on, since that is
+    /// what nearly all events are.
+    fn in_order(bytes: &'a [u8]) -> Option<Self> {
+        const ID_BEGINS: u64 = name(r#"{"id":""#);
+        const ROOM_BEGINS: u64 = name(r#"","room""#);
+        const EMOJI_BEGINS: u64 = name(r#"","emoji"#);
+        const COUNT_BEGINS: u64 = name(r#","count""#);
+        const USER_BEGINS: u64 = name(r#","user":"#);
+        const TS_BEGINS: u64 = name(r#","ts":"#);
+
+        let mut printable = 0;
+        if word(bytes, 0) & u64::MAX >> 8 != ID_BEGINS {
+            return None;
+        }
+        let (id, end) = text(bytes, 7, ID, &mut printable)?;
+        if word(bytes, end) != ROOM_BEGINS || bytes.get(end + 8..end + 10)? != br#":""# {
+            return None;
+        }
+        let (room, end) = text(bytes, end + 10, ROOM, &mut printable)?;
+        if word(bytes, end) != EMOJI_BEGINS || bytes.get(end + 8..end + 11)? != br#"":""# {
+            return None;
+        }
+        let (emoji, end) = text(bytes, end + 11, EMOJI, &mut printable)?;
+        let mut at = end + 1;
+        let form = Form::Countless(at);
+        let mut count = None;
+        if word(bytes, at) == COUNT_BEGINS && bytes.get(at + 8) == Some(&b':') {
+            at += 9;
+            count = Some(number(bytes, &mut at)?);
+        }
+        let mut user = None;
+        if word(bytes, at) == USER_BEGINS && bytes.get(at + 8) == Some(&b'"') {
+            let (text, end) = text(bytes, at + 9, USER, &mut printable)?;
+            user = Some(text);
+            at = end + 1;
+        }
+        if word(bytes, at) & u64::MAX >> 16 != TS_BEGINS {
+            return None;
+        }
+        at += 6;
+        let ts = Some(number(bytes, &mut at)?);
+        if bytes.get(at..) != Some(b"}") {
+            return None;
+        }
+        let form = if count.is_some() { Form::Canonical } else { form };
+        Some(Self { id: Some(id), room: Some(room), emoji: Some(emoji), count, user, ts, form, printable })
+    }
+
+    fn in_any_order(bytes: &'a [u8]) -> Option<Self> {
         if bytes.first() != Some(&b'{') {
             return None;
         }
         let mut plain = Self::default();
-        // `seen` has a bit for each field that came; `tight` as long as the fields come in order and without spaces.
-        let (mut at, mut seen, mut tight, mut count_at) = (1, 0_u32, true, 0);
+        // `seen` has a bit for each field that came.
+        let (mut at, mut seen) = (1, 0_u32);
         loop {
             let (field, name) = field(word(bytes, at))?;
             at += name;
             if seen >> field & 1 == 1 {
                 return None;
             }
-            tight &= seen >> field == 0 && !space(bytes, &mut at);
             seen |= 1 << field;
+            space(bytes, &mut at);
             match field {
                 COUNT => plain.count = Some(number(bytes, &mut at)?),
                 TS => plain.ts = Some(number(bytes, &mut at)?),
                 _ => {
-                    let (text, is_printable) = string(bytes, &mut at)?;
-                    plain.printable |= u32::from(is_printable) << field;
+                    if bytes.get(at) != Some(&b'"') {
+                        return None;
+                    }
+                    let (text, end) = text(bytes, at + 1, field, &mut plain.printable)?;
+                    at = end + 1;
                     match field {
                         ID => plain.id = Some(text),
                         ROOM => plain.room = Some(text),
                         USER => plain.user = Some(text),
-                        _ => {
-                            plain.emoji = Some(text);
-                            count_at = at;
-                        }
+                        _ => plain.emoji = Some(text),
                     }
                 }
             }
             let next = *bytes.get(at)?;
             at += 1;
             match next {
-                b',' => tight &= !space(bytes, &mut at),
-                b'}' if at == bytes.len() => break,
+                b',' => space(bytes, &mut at),
+                b'}' if at == bytes.len() => return Some(plain),
                 _ => return None,
             }
         }
-        const NEEDED: u32 = 1 << ID | 1 << ROOM | 1 << EMOJI | 1 << TS;
-        if tight && seen & NEEDED == NEEDED {
-            plain.form = if plain.count.is_some() { Form::Canonical } else { Form::Countless(count_at) };
-        }
-        Some(plain)
     }
 
-    /// Whether the id is known to hold printable ASCII alone.
-    pub(crate) fn has_printable_id(&self) -> bool {
-        self.printable >> ID & 1 == 1
-    }
-
-    /// Whether the user is known to hold printable ASCII alone.
-    pub(crate) fn has_printable_user(&self) -> bool {
-        self.printable >> USER & 1 == 1
+    /// Whether id, room and user, as far as they are there, are known to hold printable ASCII alone.
+    pub(crate) fn has_printable_names(&self) -> bool {
+        let names = 1 << ID | 1 << ROOM | u32::from(self.user.is_some()) << USER;
+        self.printable & names == names
     }
 }
 
@@ -158,27 +202,18 @@ fn field(word: u64) -> Option<(u32, usize)> {
 }
 
 /// Steps over a space, if there is one.
-fn space(bytes: &[u8], at: &mut usize) -> bool {
-    let is_space = bytes.get(*at) == Some(&b' ');
-    *at += usize::from(is_space);
-    is_space
+fn space(bytes: &[u8], at: &mut usize) {
+    *at += usize::from(bytes.get(*at) == Some(&b' '));
 }
 
-/// A string in its quotes, and whether it is known to hold printable ASCII alone. (A call costs more than this: the engine of the broker
-/// counts fuel at each.)
+/// The text from here to the next quote, and where that is; marks the field in `printable` where the text is known to be printable ASCII. (A call
+/// costs more than this: the engine of the broker counts fuel at each.)
 #[inline(always)]
-fn string<'a>(bytes: &'a [u8], at: &mut usize) -> Option<(&'a str, bool)> {
-    if bytes.get(*at) != Some(&b'"') {
-        return None;
-    }
-    let from = *at + 1;
+fn text<'a>(bytes: &'a [u8], from: usize, field: u32, printable: &mut u32) -> Option<(&'a [u8], usize)> {
     let (length, is_printable) = ordinary(bytes, from);
+    *printable |= u32::from(is_printable) << field;
     let end = from + length;
-    if bytes.get(end) != Some(&b'"') {
-        return None;
-    }
-    *at = end + 1;
-    Some((std::str::from_utf8(&bytes[from..end]).ok()?, is_printable))
+    (bytes.get(end) == Some(&b'"')).then(|| (&bytes[from..end], end))
 }
 
 /// How many bytes from here on stand before the first quote, backslash or control character, or before the end; and whether all of them
@@ -215,6 +250,11 @@ fn number(bytes: &[u8], at: &mut usize) -> Option<u64> {
     if let Some(eight) = eight_digits(word(bytes, from)) {
         value = eight;
         *at += 8;
+        // Four more, as a time in ms has.
+        if let Some(four) = four_digits(word(bytes, *at)) {
+            value = value * 10_000 + four;
+            *at += 4;
+        }
     }
     while let Some(digit) = bytes.get(*at).map(|byte| byte.wrapping_sub(b'0')).filter(|digit| *digit < 10) {
         if *at - from == DIGITS_MAX {
@@ -242,6 +282,14 @@ fn eight_digits(word: u64) -> Option<u64> {
     Some((fours * 10_000 + (fours >> 32)) & 0xffff_ffff)
 }
 
+/// The number that the first four of these digits write, if they are digits.
+#[inline(always)]
+fn four_digits(word: u64) -> Option<u64> {
+    /// Zeros in front.
+    const ZEROS: u64 = ONES * 0x30 >> 32;
+    eight_digits(word << 32 | ZEROS)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -255,11 +303,11 @@ mod tests {
     #[test]
     fn the_canonical_form_is_told_from_others() {
         let plain = Plain {
-            id: Some("a"),
-            room: Some("r"),
-            emoji: Some("🔥"),
+            id: Some(b"a"),
+            room: Some(b"r"),
+            emoji: Some("🔥".as_bytes()),
             count: Some(3),
-            user: Some("u"),
+            user: Some(b"u"),
             ts: Some(17),
             form: Form::Canonical,
             printable: 1 << ID | 1 << ROOM | 1 << USER,
@@ -383,12 +431,13 @@ mod tests {
     }
 
     #[test]
-    fn bytes_that_are_no_text_are_not_plain() {
-        for odd in [&[0xff][..], &[0xc2], &[0xed, 0xa0, 0x80], &[0xf0, 0x9f, 0x94]] {
+    fn text_with_other_bytes_is_not_called_printable() {
+        for odd in [&b"\xff"[..], b"\xc2", "\u{80}".as_bytes(), "é".as_bytes(), b"\x7f"] {
             let bytes = [br#"{"id":""#, odd, br#"","room":"r"}"#].concat();
-            assert_eq!(Plain::read(&bytes), None, "{odd:x?}");
+            let plain = Plain::read(&bytes).expect("plain");
+            assert_eq!(plain.id, Some(odd));
+            assert!(!plain.has_printable_names(), "{odd:x?}");
         }
         assert!(Plain::read(r#"{"id":"é\u{80}","room":"r"}"#.as_bytes()).is_none(), "an escape");
-        assert!(!Plain::read("{\"id\":\"\u{80}\"}".as_bytes()).expect("plain").has_printable_id());
     }
 }

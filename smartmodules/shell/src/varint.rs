@@ -6,11 +6,17 @@ const BYTES_MAX: usize = 10;
 /// The engine counts fuel at every call, so that one costs far more than these lines.
 #[inline(always)]
 pub(crate) fn read(bytes: &[u8], at: &mut usize) -> Option<i64> {
-    // Most fit a byte.
+    // Nearly all fit one byte or two.
     let first = *bytes.get(*at)?;
     if first & 0x80 == 0 {
         *at += 1;
         return Some(i64::from(first >> 1) ^ -i64::from(first & 1));
+    }
+    let second = *bytes.get(*at + 1)?;
+    if second & 0x80 == 0 {
+        *at += 2;
+        let zigzag = u64::from(first & 0x7f) | u64::from(second) << 7;
+        return Some((zigzag >> 1) as i64 ^ -((zigzag & 1) as i64));
     }
     read_long(bytes, at)
 }

@@ -1,5 +1,6 @@
 //! What a window of reactions holds.
 
+use std::cmp::Ordering;
 use std::collections::BTreeMap;
 
 use ovation_processor::{Aggregate, Distinct};
@@ -14,7 +15,7 @@ pub struct Tap<'a> {
     /// How many taps.
     pub count: u64,
     /// Who tapped, where that is known.
-    pub user: Option<&'a str>,
+    pub user: Option<&'a [u8]>,
 }
 
 /// Taps by emoji. Bounded by Unicode's list: validation lets no other emoji in.
@@ -60,8 +61,15 @@ struct Count {
 /// The first eight bytes, which are in order as numbers where they are as text.
 fn head(emoji: &str) -> u64 {
     let bytes = emoji.as_bytes();
-    let first = bytes.iter().take(8).fold(0, |head, byte| head << 8 | u64::from(*byte));
-    first.unbounded_shl(8 * (8 - bytes.len().min(8)) as u32)
+    match (bytes.first_chunk::<8>(), bytes.first_chunk::<4>(), bytes.last_chunk::<4>()) {
+        (Some(eight), ..) => u64::from_be_bytes(*eight),
+        (None, Some(first), Some(last)) => {
+            // Of the last four those that are not among the first ones too.
+            let rest = u64::from(u32::from_be_bytes(*last)) << (8 * (8 - bytes.len()));
+            u64::from(u32::from_be_bytes(*first)) << 32 | rest & u64::from(u32::MAX)
+        }
+        _ => bytes.iter().zip([56, 48, 40]).fold(0, |head, (byte, shift)| head | u64::from(*byte) << shift),
+    }
 }
 
 impl Counts {
@@ -72,7 +80,14 @@ impl Counts {
 
     fn add(&mut self, emoji: &str, taps: u64) {
         let head = head(emoji);
-        match self.0.binary_search_by(|count| (count.head, &*count.emoji).cmp(&(head, emoji))) {
+        let order = |count: &Count| {
+            let is_whole = emoji.len() <= 8 && count.emoji.len() == emoji.len();
+            count
+                .head
+                .cmp(&head)
+                .then_with(|| if is_whole { Ordering::Equal } else { (*count.emoji).cmp(emoji) })
+        };
+        match self.0.binary_search_by(order) {
             Ok(at) => self.0[at].taps += taps,
             Err(at) => self.0.insert(at, Count { head, emoji: emoji.into(), taps }),
         }
@@ -124,7 +139,7 @@ mod tests {
     fn taps(taps: &[(&str, u64, Option<&str>)]) -> Taps {
         let mut all = Taps::default();
         for (emoji, count, user) in taps {
-            all.add(&Tap { emoji, count: *count, user: *user });
+            all.add(&Tap { emoji, count: *count, user: user.map(str::as_bytes) });
         }
         all
     }

@@ -1,14 +1,15 @@
 //! The stage: canonical events in, window updates and dead letters out.
 
 use std::borrow::Cow;
+use std::str::from_utf8;
 
 use ovation_processor::{
     Emission, Emit, Feed, KEYS_MAX, Numbering, Params, Shape, SourceRecord, Update, Verdict, WindowSettings,
     WindowStage, Windowed, reason,
 };
 use ovation_reaction::{
-    DeadLetter, Event, Form, Judge, Late, Origin, Plain, Reason, Reject, RoomTotals, Rules, Sentiment,
-    Source, TaggedReject, UpdateSource, WindowRef, WindowUpdate,
+    Brief, DeadLetter, Event, Form, Judge, Late, Origin, Plain, Reaction, Reason, Reject, RoomTotals, Rules,
+    Sentiment, Source, TaggedReject, UpdateSource, WindowRef, WindowUpdate,
 };
 use serde::Deserialize;
 
@@ -27,11 +28,11 @@ pub struct Reactions {
 
 /// A reaction that counts, if it is no duplicate.
 struct Valid<'a> {
-    id: &'a str,
+    id: &'a [u8],
     room: &'a str,
     emoji: &'a str,
     count: u64,
-    user: Option<&'a str>,
+    user: Option<&'a [u8]>,
     ts: i64,
 }
 
@@ -55,27 +56,25 @@ struct Canonical<'a> {
 
 impl<'a> Canonical<'a> {
     fn read(value: &'a [u8]) -> serde_json::Result<Self> {
-        match Plain::read(value) {
-            Some(Plain {
-                id: Some(id),
-                room: Some(room),
-                emoji: Some(emoji),
-                count: Some(count),
-                user,
-                ts: Some(ts),
-                form: Form::Canonical,
-                ..
-            }) if i64::try_from(ts).is_ok() => Ok(Self {
-                tick: None,
-                id: id.into(),
-                room: room.into(),
-                emoji: emoji.into(),
-                count,
-                user: user.map(Cow::Borrowed),
-                ts: ts as i64,
-            }),
-            _ => serde_json::from_slice(value),
+        match Self::read_plain(value) {
+            Some(canonical) => Ok(canonical),
+            None => serde_json::from_slice(value),
         }
+    }
+
+    /// The short way, for what has no escapes.
+    fn read_plain(value: &'a [u8]) -> Option<Self> {
+        let Plain { id, room, emoji, count, user, ts, form: Form::Canonical, .. } = Plain::read(value)?
+        else {
+            return None;
+        };
+        let text = |bytes| from_utf8(bytes).ok().map(Cow::Borrowed);
+        let user = match user {
+            Some(user) => Some(text(user)?),
+            None => None,
+        };
+        let (id, room, emoji) = (text(id?)?, text(room?)?, text(emoji?)?);
+        Some(Self { tick: None, id, room, emoji, count: count?, user, ts: ts?.try_into().ok()? })
     }
 }
 
@@ -124,7 +123,7 @@ impl Windowed for Reactions {
             Some(time) => feed.tick(time),
             None => {
                 let Canonical { id, room, emoji, user, .. } = &event;
-                let user = user.as_deref();
+                let (id, user) = (id.as_bytes(), user.as_deref().map(str::as_bytes));
                 let valid = Valid { id, room, emoji, count: event.count, user, ts: event.ts };
                 react(&valid, feed, || record.value.into());
             }
@@ -149,6 +148,14 @@ impl Windowed for Reactions {
 fn take(judge: &Judge, record: &SourceRecord<'_>, feed: &mut Feed<'_, '_, Reactions>) {
     let (partition, offset) = feed.emit().place();
     let origin = Origin { key: record.key, timestamp: record.timestamp, partition, offset };
+    if !record.is_reserved()
+        && let Some(brief) = judge.brief(record.value, &origin)
+        && let Ok(room) = from_utf8(brief.room)
+    {
+        let Brief { id, emoji, count, user, ts, .. } = brief;
+        react(&Valid { id, room, emoji, count, user, ts }, feed, || canonical(brief).into());
+        return;
+    }
     let parsed = if record.is_reserved() {
         Err(Reject::new(Reason::KeyMismatch, reason::RESERVED_KEY))
     } else {
@@ -156,7 +163,8 @@ fn take(judge: &Judge, record: &SourceRecord<'_>, feed: &mut Feed<'_, '_, Reacti
     };
     match parsed {
         Ok(Event::Reaction(reaction)) => {
-            let (id, room, user) = (&*reaction.id, &*reaction.room, reaction.user.as_deref());
+            let user = reaction.user.as_deref().map(str::as_bytes);
+            let (id, room) = (reaction.id.as_bytes(), &*reaction.room);
             let valid =
                 Valid { id, room, emoji: reaction.emoji, count: reaction.count, user, ts: reaction.ts };
             react(&valid, feed, || reaction.to_event().into());
@@ -168,6 +176,12 @@ fn take(judge: &Judge, record: &SourceRecord<'_>, feed: &mut Feed<'_, '_, Reacti
             dead_letter(feed.emit(), reject);
         }
     }
+}
+
+/// The canonical event.
+fn canonical(brief: Brief<'_>) -> Vec<u8> {
+    // Its names are ASCII.
+    Reaction::try_from(brief).map(|reaction| reaction.to_event()).unwrap_or_default()
 }
 
 /// `written` gives the canonical event, for a dead letter.
@@ -202,9 +216,10 @@ fn react<'w>(event: &Valid<'_>, feed: &mut Feed<'_, '_, Reactions>, written: imp
 }
 
 /// Whether an id is `partition:offset` of this record.
-fn is_place(id: &str, partition: u32, offset: i64) -> bool {
-    // Most ids have no colon, which is told without an allocation.
-    id.contains(':') && id == format!("{partition}:{offset}")
+fn is_place(id: &[u8], partition: u32, offset: i64) -> bool {
+    // Most ids have no colon there, which is told without an allocation.
+    let digits = partition.checked_ilog10().unwrap_or(0) as usize + 1;
+    id.get(digits) == Some(&b':') && id == format!("{partition}:{offset}").as_bytes()
 }
 
 fn dead_letter(emit: &mut Emit<'_>, reject: TaggedReject<'_>) {

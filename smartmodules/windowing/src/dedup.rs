@@ -55,11 +55,11 @@ fn hex(hash: u64) -> [u8; HEX_DIGITS_PER_HASH] {
 impl Dedup {
     /// Hash of an id within its key. The keys of the hash are fixed: a checkpoint outlives a build.
     #[must_use]
-    pub fn hash(key: &str, id: &str) -> u64 {
+    pub fn hash(key: &str, id: impl AsRef<[u8]>) -> u64 {
         let mut hasher = SipHasher13::new_with_keys(0x6f76_6174_696f_6e31, 0x6465_6475_7031_3131);
         hasher.write(key.as_bytes());
         hasher.write_u8(0);
-        hasher.write(id.as_bytes());
+        hasher.write(id.as_ref());
         hasher.finish()
     }
 

@@ -1,6 +1,5 @@
 //! What is kept by key, and found for every record.
 
-use std::hash::Hasher;
 use std::ops::{Index, IndexMut};
 use std::sync::Arc;
 
@@ -23,9 +22,7 @@ impl<T> Default for Keys<T> {
 }
 
 fn hash(key: &str) -> u64 {
-    let mut hasher = SipHasher13::new_with_keys(0x6f76_6174_696f_6e31, 0x6b65_7973_6b65_7973);
-    hasher.write(key.as_bytes());
-    hasher.finish()
+    SipHasher13::new_with_keys(0x6f76_6174_696f_6e31, 0x6b65_7973_6b65_7973).hash(key.as_bytes())
 }
 
 impl<T> Keys<T> {

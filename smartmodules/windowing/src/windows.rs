@@ -121,6 +121,8 @@ struct Agenda {
     closing: BTreeSet<Entry>,
     /// Each series that has changed, by the time that lets it emit.
     due: BTreeSet<Entry>,
+    /// The times of their first entries, which are asked for with every record.
+    next: Place,
     /// Panes and sessions in all.
     parts: usize,
 }
@@ -241,7 +243,7 @@ impl<A: Aggregate> Windows<A> {
         self.keys.find(key).map(|place| self.keys[place].totals)
     }
 
-    /// Feeds one record: its key, its time, its id (none: never a duplicate) and what it adds. `emit` answers the bytes
+    /// Feeds one record: its key, its time, its id (any bytes; none: never a duplicate) and what it adds. `emit` answers the bytes
     /// that it made of a result.
     ///
     /// Stream time moves first, so finals come before the record is counted, and updates after. A duplicate moves no time.
@@ -249,7 +251,7 @@ impl<A: Aggregate> Windows<A> {
         &mut self,
         key: &str,
         time_ms: i64,
-        id: Option<&str>,
+        id: Option<&[u8]>,
         item: &A::Item<'_>,
         emit: &mut impl FnMut(Update<'_, A>) -> usize,
     ) -> Verdict {
@@ -406,10 +408,10 @@ impl<A: Aggregate> Windows<A> {
     /// Updates, in the order of the times that let them out; not while a final waits, which goes first.
     fn update_due(&mut self, now: i64, bytes: &mut usize, emit: &mut impl FnMut(Update<'_, A>) -> usize) {
         while *bytes < DUE_BYTES_PER_RECORD && !self.agenda.has_closing(now) {
-            let Some((at, key, definition)) = self.agenda.due.first() else { return };
-            if *at > self.clock {
+            if !self.agenda.has_due(self.clock) {
                 return;
             }
+            let Some((_, key, definition)) = self.agenda.due.first() else { return };
             let (Some(place), definition) = (self.keys.find(key), *definition) else { return };
             let (settings, (key, state)) = (&self.settings[definition], self.keys.at_mut(place));
             if let Some(series) = &mut state.series[definition] {
@@ -472,7 +474,11 @@ impl Place {
 
 impl Agenda {
     fn has_closing(&self, now: i64) -> bool {
-        self.closing.first().is_some_and(|entry| entry.0 <= now)
+        self.next.closing.is_some_and(|at| at <= now)
+    }
+
+    fn has_due(&self, clock: i64) -> bool {
+        self.next.due.is_some_and(|at| at <= clock)
     }
 
     /// Puts a series where it stands now.
@@ -490,6 +496,8 @@ impl Agenda {
                 entries.insert((at, Arc::clone(key), definition));
             }
         }
+        let first = |entries: &BTreeSet<Entry>| entries.first().map(|entry| entry.0);
+        self.next = Place { closing: first(&self.closing), due: first(&self.due) };
     }
 }
 

@@ -71,7 +71,13 @@ fn feed(windows: &mut Windows<Sum>, step: &Step, cost: usize, outs: &mut Vec<Out
     match step {
         Step::Record { key, time, id, weight } => {
             let id = (*id < 200).then(|| format!("id{id}"));
-            match windows.observe(&format!("k{key}"), *time, id.as_deref(), weight, &mut emit) {
+            match windows.observe(
+                &format!("k{key}"),
+                *time,
+                id.as_deref().map(str::as_bytes),
+                weight,
+                &mut emit,
+            ) {
                 Verdict::Counted { missed } => {
                     return Some(missed.iter().map(|missed| (missed.definition, missed.windows)).collect());
                 }
