@@ -85,7 +85,7 @@ wasm-target:
 	@test -d "$$(rustc --print target-libdir --target $(WASM_TARGET) 2>/dev/null)" || rustup target add $(WASM_TARGET)
 
 $(TOOLS)/bin/cargo-deny:
-	cargo install cargo-deny --version $(CARGO_DENY) --locked --root $(TOOLS) --quiet
+	cargo install cargo-deny --version $(CARGO_DENY) --locked --root $(TOOLS) --quiet --debug # looks at a few hundred crates, and is built sooner
 
 # The browser is Debian's: Playwright's own download is not needed.
 $(VENV)/ready: e2e/requirements.txt
