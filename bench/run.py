@@ -77,7 +77,11 @@ def measured(*command):
 
 
 def bench(name, *args):
-    return measured("cargo", "bench", "--locked", "-q", "-p", "ovation-gateway", "--bench", name, "--", *args)
+    return measured("cargo", "bench", "--locked", "-q", "--workspace", "--bench", name, "--", *args)
+
+
+def example(name, *args):
+    return measured(RELEASE / "examples" / name, *args)
 
 
 @contextlib.contextmanager
@@ -100,7 +104,7 @@ def crowd(process, *args):
 
 
 def chain_cost(*args):
-    found = measured("cargo", "run", "--release", "--locked", "-q", "-p", "ovation-wasm", "--example", "chain_cost", "--", *args)
+    found = example("chain_cost", *args)
     return {(row["form"], row["what"]): row["ns_per_record"] for row in found["rows"]}
 
 
@@ -118,11 +122,8 @@ def chain(figures):
 
     with tempfile.TemporaryDirectory() as folder:
         broker = processes.broker(pathlib.Path(folder) / "data")
-        told = ["--cluster", broker.control, "--pid", broker.pid]
         try:
-            stream = measured(
-                "cargo", "run", "--release", "--locked", "-q", "-p", "ovation-topology", "--example", "stage_stream", "--", *told
-            )
+            stream = example("stage_stream", "--cluster", broker.control, "--pid", broker.pid)
         finally:
             broker.end()
     figures.add(
@@ -157,7 +158,6 @@ def instructions(figures):
     if not shutil.which("valgrind"):
         print("  valgrind is not here: apt-get install --no-install-recommends valgrind")
         return
-    run("cargo", "build", "--release", "--locked", "-p", "ovation-wasm", "--example", "chain_cost")
     counts = {}
     for name, row, function in [("by hand", "by hand", "*ByHand*take*"), ("natively", "natively", "*Native*take*")]:
         grind = ["valgrind", "--tool=callgrind", "--callgrind-out-file=/dev/null", f"--toggle-collect={function}"]
@@ -297,7 +297,10 @@ def main():
     if unknown := [name for name in chosen if name not in PARTS]:
         parser.error(f"no part is called {', '.join(unknown)}; there are {', '.join(PARTS)}")
     os.environ["OVATION_BINARY"] = str(RELEASE / "ovation")
-    run("cargo", "build", "--release", "--locked", "-p", "ovation-cli")
+    # Of the whole workspace, here and where benches run: one set of features, so nothing heavy is compiled twice.
+    print("building (the first time takes a quarter of an hour)", flush=True)
+    run("cargo", "build", "--release", "--locked", "--workspace", "--bins", "--examples")
+    run("cargo", "bench", "--locked", "--workspace", "--bench", "feed", "--bench", "ingest", "--no-run")
     figures = Figures()
     result = {
         "date": datetime.date.today().isoformat(),

@@ -61,20 +61,21 @@ impl<'e, W: Windowed> Feed<'_, 'e, W> {
     /// Counts a record in its windows, see [`Windows::observe`]. What did not count everywhere is left to the caller.
     pub fn observe(
         &mut self,
-        key: &str,
+        key: impl AsRef<[u8]>,
         time_ms: i64,
         id: Option<&[u8]>,
         item: &<W::Aggregate as Aggregate>::Item<'_>,
     ) -> Verdict {
         let Self { logic, windows, emit } = self;
-        windows.observe(key, time_ms, id, item, &mut |update| send(*logic, emit, &update))
+        windows.observe(key.as_ref(), time_ms, id, item, &mut |update| send(*logic, emit, &update))
     }
 
-    /// As [`Feed::observe`]; what came too late for a window, or under one key too many, becomes a dead letter as well.
+    /// As [`Feed::observe`]; what came too late for a window, under one key too many or under a key that is no text becomes a dead
+    /// letter as well.
     pub fn count(
         &mut self,
         record: &SourceRecord<'_>,
-        key: &str,
+        key: impl AsRef<[u8]>,
         time_ms: i64,
         id: Option<&[u8]>,
         item: &<W::Aggregate as Aggregate>::Item<'_>,
@@ -94,6 +95,7 @@ impl<'e, W: Windowed> Feed<'_, 'e, W> {
                 let detail = format!("this partition keeps totals for {KEYS_MAX} keys");
                 self.refuse(reason::TOO_MANY_KEYS, &detail, record);
             }
+            Verdict::KeyIsNoText => self.refuse(reason::KEY_MISMATCH, "the key is not UTF-8", record),
         }
     }
 

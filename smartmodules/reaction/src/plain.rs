@@ -161,6 +161,8 @@ fn word(bytes: &[u8], at: usize) -> u64 {
     }
 }
 
+#[cold]
+#[inline(never)]
 fn last_word(bytes: &[u8]) -> u64 {
     bytes.iter().rev().fold(0, |word, byte| word << 8 | u64::from(*byte))
 }
@@ -220,17 +222,20 @@ fn text<'a>(bytes: &'a [u8], from: usize, field: u32, printable: &mut u32) -> Op
 /// are known to be printable ASCII.
 #[inline(always)]
 fn ordinary(bytes: &[u8], from: usize) -> (usize, bool) {
-    let (mut at, mut others) = (from, 0);
+    // Most texts end in the first word or the second: those are looked at without a loop around them.
+    let (found, others) = signs(word(bytes, from));
+    if found != 0 {
+        let before = found.trailing_zeros() / 8;
+        return (before as usize, others & ((1 << (8 * before)) - 1) == 0);
+    }
+    long(bytes, from, others)
+}
+
+#[inline(never)]
+fn long(bytes: &[u8], from: usize, mut others: u64) -> (usize, bool) {
+    let mut at = from + 8;
     loop {
-        // What each line finds sets the highest bit of its byte; a carry can only set bits above the first.
-        let word = word(bytes, at);
-        let (quotes, slashes) = (word ^ (ONES * b'"' as u64), word ^ (ONES * b'\\' as u64));
-        let found = (quotes.wrapping_sub(ONES) & !quotes
-            | slashes.wrapping_sub(ONES) & !slashes
-            | word.wrapping_sub(ONES * b' ' as u64) & !word)
-            & HIGH;
-        // From the one below delete on, which adding one makes the first of the upper half.
-        let other = (word | word.wrapping_add(ONES)) & HIGH;
+        let (found, other) = signs(word(bytes, at));
         if found != 0 {
             let before = found.trailing_zeros() / 8;
             others |= other & ((1 << (8 * before)) - 1);
@@ -239,6 +244,20 @@ fn ordinary(bytes: &[u8], from: usize) -> (usize, bool) {
         others |= other;
         at += 8;
     }
+}
+
+/// Marks, by the highest bits of bytes, the first quote, backslash or control character (and perhaps bytes above it), and every byte
+/// that is not ASCII or is a delete.
+#[inline(always)]
+fn signs(word: u64) -> (u64, u64) {
+    // What each line finds sets the highest bit of its byte; a carry can only set bits above the first.
+    let (quotes, slashes) = (word ^ (ONES * b'"' as u64), word ^ (ONES * b'\\' as u64));
+    let found =
+        (quotes.wrapping_sub(ONES) | slashes.wrapping_sub(ONES) | word.wrapping_sub(ONES * b' ' as u64))
+            & !word
+            & HIGH;
+    // From the one below delete on, which adding one makes the first of the upper half.
+    (found, (word | word.wrapping_add(ONES)) & HIGH)
 }
 
 /// A whole number, as JSON writes it.
@@ -251,7 +270,7 @@ fn number(bytes: &[u8], at: &mut usize) -> Option<u64> {
         value = eight;
         *at += 8;
         // Four more, as a time in ms has.
-        if let Some(four) = four_digits(word(bytes, *at)) {
+        if let Some(four) = bytes.get(*at..).and_then(<[u8]>::first_chunk).and_then(four_digits) {
             value = value * 10_000 + four;
             *at += 4;
         }
@@ -282,12 +301,12 @@ fn eight_digits(word: u64) -> Option<u64> {
     Some((fours * 10_000 + (fours >> 32)) & 0xffff_ffff)
 }
 
-/// The number that the first four of these digits write, if they are digits.
+/// The number that these digits write, if all four are digits.
 #[inline(always)]
-fn four_digits(word: u64) -> Option<u64> {
-    /// Zeros in front.
-    const ZEROS: u64 = ONES * 0x30 >> 32;
-    eight_digits(word << 32 | ZEROS)
+fn four_digits(digits: &[u8; 4]) -> Option<u64> {
+    /// Four zeros in front.
+    const ZEROS: u64 = (ONES * 0x30) >> 32;
+    eight_digits(u64::from(u32::from_le_bytes(*digits)) << 32 | ZEROS)
 }
 
 #[cfg(test)]

@@ -114,6 +114,7 @@ struct Piece<'a> {
     offset: i64,
     seq: u64,
     reject_seq: u64,
+    /// Comes last, see [`Contract::checkpoint_if_due`].
     data: &'a str,
 }
 
@@ -283,7 +284,7 @@ impl<S: Stage> Contract<S> {
         let pieces = split(&text, CHECKPOINT_PIECE_BYTES_MAX);
         let Identity { stage, epoch, partition, config, .. } = &self.identity;
         for (piece, data) in pieces.iter().enumerate() {
-            let value = serde_json::to_vec(&Piece {
+            let head = serde_json::to_vec(&Piece {
                 stage,
                 epoch: *epoch,
                 partition: *partition,
@@ -294,9 +295,14 @@ impl<S: Stage> Contract<S> {
                 offset,
                 seq,
                 reject_seq,
-                data,
+                data: "",
             });
-            if let Ok(value) = value {
+            if let Ok(mut value) = head {
+                // Between the last quotes.
+                value.truncate(value.len() - 2);
+                value.reserve(data.len() + 2);
+                escape(data, &mut value);
+                value.extend_from_slice(b"\"}");
                 out.push(offset_delta, 0, Some(CHECKPOINT_KEY.as_bytes()), &value);
             }
         }
@@ -327,6 +333,28 @@ fn memory_bytes() -> usize {
     }
 }
 
+/// Writes a text as it stands between the quotes of JSON. A checkpoint is a million bytes without an escape, which are looked at many at a
+/// time.
+fn escape(text: &str, out: &mut Vec<u8>) {
+    const AT_A_TIME: usize = 64;
+    let needs_escape = |byte: u8| byte < b' ' || byte == b'"' || byte == b'\\';
+    for bytes in text.as_bytes().chunks(AT_A_TIME) {
+        // Without a way out, so that the compiler takes sixteen at once.
+        if !bytes.iter().fold(false, |any, byte| any | needs_escape(*byte)) {
+            out.extend_from_slice(bytes);
+            continue;
+        }
+        for byte in bytes {
+            match byte {
+                b'"' | b'\\' => out.extend_from_slice(&[b'\\', *byte]),
+                b'\n' => out.extend_from_slice(br"\n"),
+                0..b' ' => out.extend_from_slice(format!("\\u{byte:04x}").as_bytes()),
+                _ => out.push(*byte),
+            }
+        }
+    }
+}
+
 /// Cuts a text into pieces of at most `bytes_max` bytes, between characters.
 fn split(text: &str, bytes_max: usize) -> Vec<&str> {
     let mut pieces = Vec::new();
@@ -338,4 +366,19 @@ fn split(text: &str, bytes_max: usize) -> Vec<&str> {
     }
     pieces.push(rest);
     pieces
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn an_escaped_text_is_read_as_it_was(text in prop_oneof!["[ -~]{0,200}", "(?s).{0,80}", "[\"\\\\\n\t a]{0,80}"]) {
+            let mut json = b"\"".to_vec();
+            super::escape(&text, &mut json);
+            json.push(b'"');
+            prop_assert_eq!(serde_json::from_slice::<String>(&json).expect("JSON"), text);
+        }
+    }
 }

@@ -4,8 +4,8 @@ use std::borrow::Cow;
 use std::str::from_utf8;
 
 use ovation_processor::{
-    Emission, Emit, Feed, KEYS_MAX, Numbering, Params, Shape, SourceRecord, Update, Verdict, WindowSettings,
-    WindowStage, Windowed, reason,
+    Emission, Emit, Feed, KEYS_MAX, Missed, Numbering, Params, Shape, SourceRecord, Update, Verdict,
+    WindowSettings, WindowStage, Windowed, reason,
 };
 use ovation_reaction::{
     Brief, DeadLetter, Event, Form, Judge, Late, Origin, Plain, Reaction, Reason, Reject, RoomTotals, Rules,
@@ -29,7 +29,7 @@ pub struct Reactions {
 /// A reaction that counts, if it is no duplicate.
 struct Valid<'a> {
     id: &'a [u8],
-    room: &'a str,
+    room: &'a [u8],
     emoji: &'a str,
     count: u64,
     user: Option<&'a [u8]>,
@@ -123,7 +123,7 @@ impl Windowed for Reactions {
             Some(time) => feed.tick(time),
             None => {
                 let Canonical { id, room, emoji, user, .. } = &event;
-                let (id, user) = (id.as_bytes(), user.as_deref().map(str::as_bytes));
+                let (id, room, user) = (id.as_bytes(), room.as_bytes(), user.as_deref().map(str::as_bytes));
                 let valid = Valid { id, room, emoji, count: event.count, user, ts: event.ts };
                 react(&valid, feed, || record.value.into());
             }
@@ -150,9 +150,8 @@ fn take(judge: &Judge, record: &SourceRecord<'_>, feed: &mut Feed<'_, '_, Reacti
     let origin = Origin { key: record.key, timestamp: record.timestamp, partition, offset };
     if !record.is_reserved()
         && let Some(brief) = judge.brief(record.value, &origin)
-        && let Ok(room) = from_utf8(brief.room)
     {
-        let Brief { id, emoji, count, user, ts, .. } = brief;
+        let Brief { id, room, emoji, count, user, ts } = brief;
         react(&Valid { id, room, emoji, count, user, ts }, feed, || canonical(brief).into());
         return;
     }
@@ -164,7 +163,7 @@ fn take(judge: &Judge, record: &SourceRecord<'_>, feed: &mut Feed<'_, '_, Reacti
     match parsed {
         Ok(Event::Reaction(reaction)) => {
             let user = reaction.user.as_deref().map(str::as_bytes);
-            let (id, room) = (reaction.id.as_bytes(), &*reaction.room);
+            let (id, room) = (reaction.id.as_bytes(), reaction.room.as_bytes());
             let valid =
                 Valid { id, room, emoji: reaction.emoji, count: reaction.count, user, ts: reaction.ts };
             react(&valid, feed, || reaction.to_event().into());
@@ -190,27 +189,32 @@ fn react<'w>(event: &Valid<'_>, feed: &mut Feed<'_, '_, Reactions>, written: imp
     let (partition, offset) = feed.emit().place();
     // An id made from the record's own place is new by nature, whatever a client called its reactions before.
     let id = (!is_place(event.id, partition, offset)).then_some(event.id);
-    let missed = match feed.observe(event.room, event.ts, id, &tap) {
+    let refused = match feed.observe(event.room, event.ts, id, &tap) {
         Verdict::Duplicate => return,
-        Verdict::Counted { missed } => missed,
-        Verdict::TooManyKeys => {
-            let detail = format!("this partition keeps totals for {KEYS_MAX} rooms");
-            let original = written();
-            let reject = TaggedReject::new(Reason::TooManyRooms.code(), &detail, Some(event.room), &original);
-            feed.count_rejected("");
-            dead_letter(feed.emit(), reject);
+        Verdict::Counted { missed } => {
+            if !missed.is_empty() {
+                late(event, missed, feed, &written());
+            }
             return;
         }
+        Verdict::TooManyKeys => {
+            (Reason::TooManyRooms, format!("this partition keeps totals for {KEYS_MAX} rooms"))
+        }
+        Verdict::KeyIsNoText => (Reason::BadRoom, "the room is not UTF-8".to_owned()),
     };
-    if missed.is_empty() {
-        return;
-    }
-    let original = written();
+    let ((reason, detail), original) = (refused, written());
+    feed.count_rejected("");
+    let reject = TaggedReject::new(reason.code(), &detail, from_utf8(event.room).ok(), &original);
+    dead_letter(feed.emit(), reject);
+}
+
+/// A dead letter for each definition whose windows it missed.
+fn late(event: &Valid<'_>, missed: Vec<Missed>, feed: &mut Feed<'_, '_, Reactions>, original: &[u8]) {
     for missed in missed {
         let settings = &feed.settings()[missed.definition];
         let (name, all) = (settings.name.clone(), settings.windows_at(event.ts));
         let detail = format!("{} of {all} windows {name:?} that hold its time had closed", missed.windows);
-        let reject = TaggedReject::new(Reason::Late.code(), &detail, Some(event.room), &original);
+        let reject = TaggedReject::new(Reason::Late.code(), &detail, from_utf8(event.room).ok(), original);
         dead_letter(feed.emit(), TaggedReject { late: Some(Late::new(&name, missed.windows)), ..reject });
     }
 }

@@ -53,7 +53,7 @@ fn panes(advance_ms: i64) -> (Duration, u64) {
     let mut sum = 0;
     let since = Instant::now();
     for (time, item) in records() {
-        windows.observe("room", time, None, &item, &mut |update| {
+        windows.observe(b"room", time, None, &item, &mut |update| {
             sum += update.aggregate.0.values().sum::<u64>();
             0
         });

@@ -37,29 +37,58 @@ pub struct Dedup {
     forgotten: u32,
 }
 
-/// Ids in a checkpoint: runs of equal stream time, so that a time is written once, and hashes as hex.
+/// Ids in a checkpoint: runs of equal stream time, so that a time is written once. The hashes stand behind it, see [`Dedup::save`].
 #[derive(Serialize, Deserialize)]
 pub(crate) struct DedupState {
     runs: Vec<(i64, usize)>,
+    /// The hashes, where older modules wrote them.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     hashes: String,
 }
 
 const HEX_DIGITS_PER_HASH: usize = 16;
 
+/// The two digits of each byte.
+static DIGITS: [[u8; 2]; 256] = {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let (mut all, mut byte) = ([[0; 2]; 256], 0);
+    while byte < all.len() {
+        all[byte] = [DIGITS[byte >> 4], DIGITS[byte & 0xf]];
+        byte += 1;
+    }
+    all
+};
+
 /// A hash as text. A checkpoint holds up to `ids_max` of them.
 fn hex(hash: u64) -> [u8; HEX_DIGITS_PER_HASH] {
-    const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    std::array::from_fn(|digit| DIGITS[(hash >> (4 * (HEX_DIGITS_PER_HASH - 1 - digit))) as usize & 0xf])
+    let [a, b, c, d, e, f, g, h] = hash.to_be_bytes().map(|byte| DIGITS[usize::from(byte)]);
+    let half = |[a, b, c, d]: [[u8; 2]; 4]| [a[0], a[1], b[0], b[1], c[0], c[1], d[0], d[1]];
+    let mut text = [0; HEX_DIGITS_PER_HASH];
+    text[..8].copy_from_slice(&half([a, b, c, d]));
+    text[8..].copy_from_slice(&half([e, f, g, h]));
+    text
+}
+
+/// What writing all of it does, for names of a few bytes.
+#[inline(always)]
+fn write(hasher: &mut SipHasher13, bytes: &[u8]) {
+    let (words, rest) = bytes.as_chunks();
+    words.iter().for_each(|word| hasher.write_u64(u64::from_le_bytes(*word)));
+    let (fours, rest) = rest.as_chunks();
+    fours.iter().for_each(|four| hasher.write_u32(u32::from_le_bytes(*four)));
+    let (pairs, rest) = rest.as_chunks();
+    pairs.iter().for_each(|pair| hasher.write_u16(u16::from_le_bytes(*pair)));
+    rest.iter().for_each(|byte| hasher.write_u8(*byte));
 }
 
 impl Dedup {
     /// Hash of an id within its key. The keys of the hash are fixed: a checkpoint outlives a build.
     #[must_use]
-    pub fn hash(key: &str, id: impl AsRef<[u8]>) -> u64 {
+    pub fn hash(key: impl AsRef<[u8]>, id: impl AsRef<[u8]>) -> u64 {
         let mut hasher = SipHasher13::new_with_keys(0x6f76_6174_696f_6e31, 0x6465_6475_7031_3131);
-        hasher.write(key.as_bytes());
+        write(&mut hasher, key.as_ref());
         hasher.write_u8(0);
-        hasher.write(id.as_ref());
+        write(&mut hasher, id.as_ref());
         hasher.finish()
     }
 
@@ -112,7 +141,8 @@ impl Dedup {
         self.order.is_empty()
     }
 
-    pub(crate) fn save(&self) -> DedupState {
+    /// The ids, and their hashes as text: far the most of a checkpoint, so it stands beside the JSON, which would look at each digit.
+    pub(crate) fn save(&self) -> (DedupState, Vec<u8>) {
         let mut runs: Vec<(i64, usize)> = Vec::new();
         let mut hashes = Vec::with_capacity(self.order.len() * HEX_DIGITS_PER_HASH);
         for &(time, hash) in &self.order {
@@ -122,16 +152,17 @@ impl Dedup {
             }
             hashes.extend_from_slice(&hex(hash));
         }
-        // Digits are text.
-        DedupState { runs, hashes: String::from_utf8(hashes).unwrap_or_default() }
+        (DedupState { runs, hashes: String::new() }, hashes)
     }
 
-    pub(crate) fn restore(state: &DedupState) -> Option<Self> {
-        let mut hashes = state.hashes.as_bytes().chunks(HEX_DIGITS_PER_HASH);
+    pub(crate) fn restore(state: &DedupState, hashes: &[u8]) -> Option<Self> {
+        let mut hashes =
+            state.hashes.as_bytes().chunks(HEX_DIGITS_PER_HASH).chain(hashes.chunks(HEX_DIGITS_PER_HASH));
         let mut dedup = Self::default();
         for &(time, count) in &state.runs {
             for _ in 0..count {
-                let digits = std::str::from_utf8(hashes.next()?).ok()?;
+                let digits = hashes.next().filter(|digits| digits.len() == HEX_DIGITS_PER_HASH)?;
+                let digits = std::str::from_utf8(digits).ok()?;
                 let hash = u64::from_str_radix(digits, 16).ok()?;
                 dedup.remember(time, hash);
             }
@@ -296,14 +327,31 @@ mod tests {
         for id in [1, u64::MAX, 7] {
             dedup.insert(SMALL, 5, id);
         }
-        let restored = Dedup::restore(&dedup.save()).expect("own state restores");
-        assert_eq!(restored.order, dedup.order);
-        for id in [1, u64::MAX, 7] {
-            assert_eq!(restored.seen_at(id), Some(5));
+        let (state, hashes) = dedup.save();
+        assert_eq!(hashes, b"0000000000000001ffffffffffffffff0000000000000007");
+        let older = DedupState {
+            runs: state.runs.clone(),
+            hashes: String::from_utf8(hashes.clone()).expect("digits"),
+        };
+        for (state, hashes) in [(&state, &*hashes), (&older, b"")] {
+            let restored = Dedup::restore(state, hashes).expect("own state restores");
+            assert_eq!(restored.order, dedup.order);
+            for id in [1, u64::MAX, 7] {
+                assert_eq!(restored.seen_at(id), Some(5));
+            }
         }
+        assert!(Dedup::restore(&state, &hashes[1..]).is_none());
+        assert!(Dedup::restore(&older, b"0").is_none());
     }
 
     proptest! {
+        #[test]
+        fn a_hash_is_that_of_all_bytes_in_a_row(key in prop::collection::vec(any::<u8>(), 0..20), id in prop::collection::vec(any::<u8>(), 0..40)) {
+            let mut hasher = SipHasher13::new_with_keys(0x6f76_6174_696f_6e31, 0x6465_6475_7031_3131);
+            hasher.write(&[&key[..], &[0], &id[..]].concat());
+            prop_assert_eq!(Dedup::hash(&key, &id), hasher.finish());
+        }
+
         #[test]
         fn the_table_finds_what_a_list_finds(
             // Hashes whose tags are equal or lie side by side, also across the end of the table.

@@ -1,10 +1,11 @@
 //! What is kept by key, and found for every record.
 
+use std::hash::{BuildHasher, Hasher};
 use std::ops::{Index, IndexMut};
 use std::sync::Arc;
 
+use foldhash::quality::FixedState;
 use hashbrown::HashTable;
-use siphasher::sip::SipHasher13;
 
 /// A value for each key, at a place that stays. Nothing is ever removed: the caller bounds how many there are.
 ///
@@ -21,8 +22,10 @@ impl<T> Default for Keys<T> {
     }
 }
 
-fn hash(key: &str) -> u64 {
-    SipHasher13::new_with_keys(0x6f76_6174_696f_6e31, 0x6b65_7973_6b65_7973).hash(key.as_bytes())
+fn hash(key: &[u8]) -> u64 {
+    let mut hasher = FixedState::with_seed(0x6f76_6174_696f_6e31).build_hasher();
+    hasher.write(key);
+    hasher.finish()
 }
 
 impl<T> Keys<T> {
@@ -30,8 +33,8 @@ impl<T> Keys<T> {
         self.entries.len()
     }
 
-    pub(crate) fn find(&self, key: &str) -> Option<usize> {
-        let is_it = |place: &u32| &*self.entries[*place as usize].0 == key;
+    pub(crate) fn find(&self, key: &[u8]) -> Option<usize> {
+        let is_it = |place: &u32| self.entries[*place as usize].0.as_bytes() == key;
         self.places.find(hash(key), is_it).map(|place| *place as usize)
     }
 
@@ -52,7 +55,7 @@ impl<T: Default> Keys<T> {
     pub(crate) fn add(&mut self, key: Arc<str>) -> usize {
         let (place, entries) = (self.entries.len(), &mut self.entries);
         entries.push((key, T::default()));
-        let hash_at = |place: &u32| hash(&entries[*place as usize].0);
+        let hash_at = |place: &u32| hash(entries[*place as usize].0.as_bytes());
         self.places.insert_unique(hash_at(&(place as u32)), place as u32, hash_at);
         place
     }

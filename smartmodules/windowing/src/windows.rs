@@ -56,6 +56,8 @@ pub enum Verdict {
     Duplicate,
     /// The task has [`KEYS_MAX`] keys already.
     TooManyKeys,
+    /// The key is not UTF-8.
+    KeyIsNoText,
 }
 
 /// One window's running or last result, borrowed from the state.
@@ -240,7 +242,7 @@ impl<A: Aggregate> Windows<A> {
     /// Totals of a key, if it is known.
     #[must_use]
     pub fn totals(&self, key: &str) -> Option<Totals> {
-        self.keys.find(key).map(|place| self.keys[place].totals)
+        self.keys.find(key.as_bytes()).map(|place| self.keys[place].totals)
     }
 
     /// Feeds one record: its key, its time, its id (any bytes; none: never a duplicate) and what it adds. `emit` answers the bytes
@@ -249,13 +251,20 @@ impl<A: Aggregate> Windows<A> {
     /// Stream time moves first, so finals come before the record is counted, and updates after. A duplicate moves no time.
     pub fn observe(
         &mut self,
-        key: &str,
+        key: &[u8],
         time_ms: i64,
         id: Option<&[u8]>,
         item: &A::Item<'_>,
         emit: &mut impl FnMut(Update<'_, A>) -> usize,
     ) -> Verdict {
-        let Some(place) = self.make_known(key) else { return Verdict::TooManyKeys };
+        let place = match self.keys.find(key) {
+            Some(place) => place,
+            None => {
+                let Ok(key) = std::str::from_utf8(key) else { return Verdict::KeyIsNoText };
+                let Some(place) = self.make_known(key) else { return Verdict::TooManyKeys };
+                place
+            }
+        };
         let now = self.stream_time.map_or(time_ms, |now| now.max(time_ms));
         if let Some(id) = id
             && !self.dedup.insert(self.dedup_settings, now, Dedup::hash(key, id))
@@ -295,18 +304,23 @@ impl<A: Aggregate> Windows<A> {
         self.update_due(now, &mut bytes, emit);
     }
 
-    /// The whole state as JSON: what [`Windows::restore`] takes.
+    /// The whole state: a line of JSON, and behind it the hashes of ids. It is what [`Windows::restore`] takes.
     ///
     /// # Errors
     /// If the aggregate does not serialise.
     pub fn save(&self) -> Result<String, serde_json::Error> {
-        serde_json::to_string(&StateRef {
+        let (dedup, hashes) = self.dedup.save();
+        let mut state = serde_json::to_string(&StateRef {
             stream_time: self.stream_time,
             clock: self.clock,
             quiet_since: self.quiet_since,
             keys: self.keys.iter().collect(),
-            dedup: self.dedup.save(),
-        })
+            dedup,
+        })?;
+        state.reserve_exact(1 + hashes.len());
+        state.push('\n');
+        state.push_str(std::str::from_utf8(&hashes).unwrap_or_default());
+        Ok(state)
     }
 
     /// Replaces the state by a saved one of the same definitions.
@@ -314,8 +328,11 @@ impl<A: Aggregate> Windows<A> {
     /// # Errors
     /// If the text is not a state of these definitions.
     pub fn restore(&mut self, state: &str) -> Result<(), String> {
+        // Older modules wrote no second line.
+        let (state, hashes) = state.split_once('\n').unwrap_or((state, ""));
         let restored: State<A> = serde_json::from_str(state).map_err(|error| error.to_string())?;
-        let dedup = Dedup::restore(&restored.dedup).ok_or("the dedup horizon is damaged")?;
+        let dedup =
+            Dedup::restore(&restored.dedup, hashes.as_bytes()).ok_or("the dedup horizon is damaged")?;
         let (mut agenda, mut keys) = (Agenda::default(), Keys::default());
         for (key, state) in restored.keys {
             if state.series.len() > self.settings.len() {
@@ -338,7 +355,7 @@ impl<A: Aggregate> Windows<A> {
 
     /// Where the key is kept, after it was made known if there was room.
     fn make_known(&mut self, key: &str) -> Option<usize> {
-        if let Some(place) = self.keys.find(key) {
+        if let Some(place) = self.keys.find(key.as_bytes()) {
             return Some(place);
         }
         (self.keys.len() < KEYS_MAX).then(|| self.keys.add(key.into()))
@@ -399,7 +416,7 @@ impl<A: Aggregate> Windows<A> {
     fn close_due(&mut self, now: i64, bytes: &mut usize, emit: &mut impl FnMut(Update<'_, A>) -> usize) {
         while *bytes < DUE_BYTES_PER_RECORD && self.agenda.has_closing(now) {
             let Some((_, key, definition)) = self.agenda.closing.first().cloned() else { return };
-            let Some(place) = self.keys.find(&key) else { return };
+            let Some(place) = self.keys.find(key.as_bytes()) else { return };
             let (settings, (key, state)) = (&self.settings[definition], self.keys.at_mut(place));
             *bytes += state.close(key, definition, settings, self.clock, &mut self.agenda, emit);
         }
@@ -412,7 +429,7 @@ impl<A: Aggregate> Windows<A> {
                 return;
             }
             let Some((_, key, definition)) = self.agenda.due.first() else { return };
-            let (Some(place), definition) = (self.keys.find(key), *definition) else { return };
+            let (Some(place), definition) = (self.keys.find(key.as_bytes()), *definition) else { return };
             let (settings, (key, state)) = (&self.settings[definition], self.keys.at_mut(place));
             if let Some(series) = &mut state.series[definition] {
                 let (totals, clock) = (state.totals, self.clock);

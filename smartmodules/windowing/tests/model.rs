@@ -4,7 +4,8 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use ovation_windowing::{
-    Aggregate, DUE_BYTES_PER_RECORD, DedupSettings, Emission, Shape, Update, Verdict, WindowSettings, Windows,
+    Aggregate, DUE_BYTES_PER_RECORD, DedupSettings, Emission, Shape, StateSize, Update, Verdict,
+    WindowSettings, Windows,
 };
 use proptest::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -72,7 +73,7 @@ fn feed(windows: &mut Windows<Sum>, step: &Step, cost: usize, outs: &mut Vec<Out
         Step::Record { key, time, id, weight } => {
             let id = (*id < 200).then(|| format!("id{id}"));
             match windows.observe(
-                &format!("k{key}"),
+                format!("k{key}").as_bytes(),
                 *time,
                 id.as_deref().map(str::as_bytes),
                 weight,
@@ -82,7 +83,7 @@ fn feed(windows: &mut Windows<Sum>, step: &Step, cost: usize, outs: &mut Vec<Out
                     return Some(missed.iter().map(|missed| (missed.definition, missed.windows)).collect());
                 }
                 Verdict::Duplicate => {}
-                Verdict::TooManyKeys => unreachable!("there are four keys"),
+                Verdict::TooManyKeys | Verdict::KeyIsNoText => unreachable!("there are four keys"),
             }
         }
         Step::Tick(time) => windows.tick(*time, &mut emit),
@@ -404,6 +405,20 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
 
 /// Bytes of one result: with the larger ones a record lets few results out, and the rest waits.
 const COSTS: [usize; 3] = [0, DUE_BYTES_PER_RECORD / 3, DUE_BYTES_PER_RECORD];
+
+#[test]
+fn a_key_that_is_no_text_counts_nowhere() {
+    let settings = vec![WindowSettings {
+        name: "1s".to_owned(),
+        shape: Shape::Tumbling { size_ms: 1_000 },
+        grace_ms: 0,
+        emit: Emission::Close,
+    }];
+    let mut windows = Windows::<Sum>::new(settings, DedupSettings::default(), 0).expect("valid settings");
+    let verdict = windows.observe(b"\xff", 5, Some(b"id"), &1, &mut |_| 0);
+    assert_eq!(verdict, Verdict::KeyIsNoText);
+    assert_eq!((windows.stream_time(), windows.size()), (None, StateSize::default()));
+}
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(1024))]
