@@ -2,7 +2,7 @@
 //!
 //! Fluvio's own engine compiles every module anew for every chain, which takes longer than a hundred tests. This is the same
 //! host around the same compiler: what a module imports, exports and is given is as in fluvio-smartengine 0.50.1, and
-//! `tests/testing_host.rs` compares what comes out, byte for byte.
+//! `tests/all/testing_host.rs` compares what comes out, byte for byte.
 
 use std::collections::BTreeMap;
 

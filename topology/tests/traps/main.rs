@@ -9,11 +9,11 @@
 #![expect(clippy::print_stdout, reason = "what a trap looked like is worth reading")]
 
 #[allow(dead_code, reason = "each test file needs a part of it")]
-#[path = "../support/mod.rs"]
+#[path = "../all/support/mod.rs"]
 mod support;
 
 #[allow(dead_code, unreachable_pub, reason = "shared with the broker's tests")]
-#[path = "../../../broker/tests/common/modules.rs"]
+#[path = "../../../broker/tests/all/common/modules.rs"]
 mod modules;
 
 mod ground;

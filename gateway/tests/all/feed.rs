@@ -2,8 +2,6 @@
 
 #![expect(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
 
-mod stage;
-
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 

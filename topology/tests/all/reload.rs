@@ -2,20 +2,17 @@
 
 #![expect(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
 
-#[allow(dead_code, reason = "each test file needs a part of it")]
-mod support;
-
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use crate::support::{Embedded, Words, epochs_in, eventually, final_words, modules, source, start};
 use ovation_broker::Quirks;
 use ovation_client::{bounds, read_tail};
 use ovation_topology::{
     Engine, Reloaded, ResetFrom, TaskRole, TaskState, TaskStatus, Topology, apply, plan_reset, reset,
 };
-use support::{Embedded, Words, epochs_in, eventually, final_words, modules, source, start};
 
 /// The topology with a second stage, `again`, from `from` to a sink `totals`, with a module file of its own.
 fn two_stages(words: &Words, from: &str, module: &Path) -> String {

@@ -1,5 +1,5 @@
 //! Every message that the author of a topology can get, as it is shown. Where one has to change, look at the new text and take it
-//! over with `INSTA_UPDATE=always cargo test -p ovation-topology --test messages`.
+//! over with `INSTA_UPDATE=always cargo test -p ovation-topology --test all messages`.
 
 use std::borrow::Cow;
 

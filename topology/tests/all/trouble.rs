@@ -2,13 +2,10 @@
 
 #![expect(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
 
-#[allow(dead_code, reason = "each test file needs a part of it")]
-mod support;
-
+use crate::support::{Embedded, eventually, final_words, modules, results, source, start};
 use ovation_broker::{FAIL_WRITE_KEY, Quirks};
 use ovation_client::{ProduceError, Producer, ProducerOptions};
 use ovation_topology::{TaskState, Topology, apply};
-use support::{Embedded, eventually, final_words, modules, results, source, start};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_broker_that_comes_back_finds_everything_going_on() {

@@ -3,17 +3,14 @@
 
 #![expect(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
 
-#[allow(dead_code, reason = "each test file needs a part of it")]
-mod support;
-
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use crate::support::{Words, eventually, modules, results, source, start};
 use ovation_client::{Producer, bounds};
 use ovation_topology::{
     Action, ApplyError, Change, Kind, TaskState, Topology, apply, apply_growing, plan_changes,
 };
-use support::{Words, eventually, modules, results, source, start};
 
 /// Words in final windows, per key.
 async fn totals(words: &Words) -> BTreeMap<(String, String), u64> {

@@ -1,12 +1,9 @@
 //! Whatever is done to a log, the audit finds it, and says where.
 
-#[allow(dead_code, reason = "each test file needs a part of it")]
-mod support;
-
+use crate::support::{Later, Topics, garbage, tap, tick};
 use ovation_audit::{Difference, Kind, PartitionReport, Place};
 use ovation_client::Record;
 use serde_json::{Value, json};
-use support::{Later, Topics, garbage, tap, tick};
 
 /// A log with a bit of everything: hopping and session windows, partial lateness, a retraction, duplicates, rejects.
 fn busy() -> Topics {

@@ -2,13 +2,11 @@
 
 #![expect(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
 
-#[allow(dead_code, reason = "each test file needs a part of it")]
-mod testing_modules;
-
 use std::borrow::Cow;
 use std::sync::LazyLock;
 use std::time::Duration;
 
+use crate::testing_modules;
 use ovation_topology::Topology;
 use ovation_topology::testing::{
     Disturbance, Expectation, ExpectedRecord, ExpectedValue, Mismatch, Outlet, TestCase, TestInput,
@@ -338,7 +336,7 @@ fn a_module_that_traps_fails_the_test() {
 
 #[test]
 fn results_that_depend_on_batches_are_caught() {
-    use testing_modules::{by_call, progress, result};
+    use crate::testing_modules::{by_call, progress, result};
     // One result a call, right by the numbers: with two inputs in one batch there is one less.
     let wasm =
         by_call(&[vec![result("small", 1), progress(0, 1, 1)], vec![result("small", 2), progress(1, 2, 2)]]);
@@ -356,7 +354,7 @@ fn results_that_depend_on_batches_are_caught() {
 
 #[test]
 fn a_state_that_is_not_restored_is_caught() {
-    use testing_modules::{by_call, checkpoint, progress, result};
+    use crate::testing_modules::{by_call, checkpoint, progress, result};
     // It never reads its checkpoint: the new instance begins with its first answer again.
     let topology = Topology::parse("topology.yaml", SMALL).unwrap();
     let config = ovation_topology::config_hash(&topology, &topology.stages[0]);

@@ -1,10 +1,8 @@
 //! Topics, SmartModules, table formats and consumer offsets, through Fluvio's own client.
 #![allow(clippy::unwrap_used, reason = "tests may panic")]
 
-mod common;
-
-use common::modules::*;
-use common::*;
+use crate::common::modules::*;
+use crate::common::*;
 use fluvio::Offset;
 use fluvio::consumer::{ConsumerStream, OffsetManagementStrategy};
 use fluvio::metadata::partition::PartitionSpec;

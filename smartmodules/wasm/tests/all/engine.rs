@@ -1,12 +1,10 @@
 //! The modules as the broker runs them: real WASM in Fluvio's own SmartModule engine.
 
-mod support;
-
 use std::collections::BTreeMap;
 
+use crate::support::{Chain, Out, T0, borrowed, chain, of_tag, tick};
 use fluvio_protocol::record::Record;
 use serde_json::{Value, json};
-use support::{Chain, Out, T0, borrowed, chain, of_tag, tick};
 
 fn reactions(extra: &[(&str, String)]) -> Chain {
     let windows = r#"[{"name":"10s","shape":{"tumbling":{"size_ms":10000}},"grace_ms":2000,"emit":{"update":{"every_ms":100}}}]"#;

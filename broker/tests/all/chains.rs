@@ -1,12 +1,10 @@
 //! SmartModules in streams and in produce requests.
 #![allow(clippy::unwrap_used, reason = "tests may panic")]
 
-mod common;
-
 use std::time::Duration;
 
-use common::modules::*;
-use common::*;
+use crate::common::modules::*;
+use crate::common::*;
 use fluvio::{Offset, RecordKey, SmartModuleInvocationWasm, TopicProducerConfigBuilder};
 use fluvio_protocol::link::ErrorCode;
 use fluvio_smartmodule::dataplane::smartmodule::Lookback;

@@ -1,10 +1,8 @@
 //! Modules that people bring along, and those that ship for their sake, as the broker runs them.
 
-mod support;
-
+use crate::support::{Chain, Module, Out, T0, borrowed, chain, chain_of, of_tag, tick};
 use ovation_wasm::examples::{LONG_WORDS, RUNNING_TOTAL};
 use serde_json::{Value, json};
-use support::{Chain, Module, Out, T0, borrowed, chain, chain_of, of_tag, tick};
 
 fn engine_params(extra: &[(&'static str, &str)]) -> Vec<(&'static str, String)> {
     let own = [

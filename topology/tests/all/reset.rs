@@ -2,17 +2,14 @@
 
 #![expect(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
 
-#[allow(dead_code, reason = "each test file needs a part of it")]
-mod support;
-
 use std::time::Duration;
 
+use crate::support::{Embedded, Words, epochs, eventually, final_words, source, start, start_some};
 use ovation_broker::Limits;
 use ovation_client::{bounds, read_from};
 use ovation_topology::{
     Engine, EngineError, EngineOptions, ResetFrom, TaskState, Topology, apply, plan_reset, reset,
 };
-use support::{Embedded, Words, epochs, eventually, final_words, source, start, start_some};
 
 /// Waits until the task has stopped, and answers what it says.
 async fn stopped(engine: &Engine) -> String {

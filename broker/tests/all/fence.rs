@@ -1,10 +1,8 @@
 //! Topic deduplication: one step with the append, and never ahead of the log.
 #![allow(clippy::unwrap_used, reason = "tests may panic")]
 
-mod common;
-
-use common::modules::*;
-use common::*;
+use crate::common::modules::*;
+use crate::common::*;
 use fluvio::Fluvio;
 use ovation_broker::{Config, FAIL_WRITE_KEY};
 

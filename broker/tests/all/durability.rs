@@ -1,13 +1,11 @@
 //! What survives: restarts, kill -9, damaged files, retention; and what a start refuses.
 #![allow(clippy::unwrap_used, reason = "tests may panic")]
 
-mod common;
-
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use common::*;
+use crate::common::*;
 use fluvio::metadata::partition::PartitionSpec;
 use fluvio::metadata::topic::{CleanupPolicy, SegmentBasedPolicy};
 use fluvio::{Offset, RecordKey};

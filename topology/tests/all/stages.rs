@@ -3,18 +3,15 @@
 
 #![expect(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
 
-#[allow(dead_code, reason = "each test file needs a part of it")]
-mod support;
-
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use crate::support::{Words, epochs_in, eventually, source, start};
 use ovation_client::fluvio::metadata::topic::TopicSpec;
 use ovation_client::{Producer, Record, read_tail};
 use ovation_topology::{Engine, TaskRole, Topology};
 use serde_json::{Value, json};
-use support::{Words, epochs_in, eventually, source, start};
 
 const PARTITIONS: u32 = 2;
 const SIZE_MS: i64 = 300;

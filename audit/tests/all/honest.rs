@@ -1,10 +1,7 @@
 //! Whatever happens, what the stage made of it passes.
 
-#[allow(dead_code, reason = "each test file needs a part of it")]
-mod support;
-
+use crate::support::{Later, Raw, T0, Topics, garbage, tap, tick};
 use proptest::prelude::*;
-use support::{Later, Raw, T0, Topics, garbage, tap, tick};
 
 #[derive(Debug, Clone)]
 enum Step {

@@ -7,7 +7,7 @@ use ovation_topology::{Modules, Topology};
 use proptest::prelude::*;
 use proptest::sample::Index;
 
-const SHIPPED: &str = include_str!("../../topology.yaml");
+const SHIPPED: &str = include_str!("../../../topology.yaml");
 
 /// Every builtin is there.
 struct All;

@@ -1,10 +1,8 @@
 //! Whichever way records get from `validate` to `window`, the chain answers the same: one by one, packed, or read once by a module that
 //! does the work of both.
 
-mod support;
-
+use crate::support::{Chain, Out, T0, chain_of, tick};
 use serde_json::Value;
-use support::{Chain, Out, T0, chain_of, tick};
 
 /// A module, and what it is told beside what all are told.
 type Told<'a> = (&'a [u8], Option<(&'static str, &'static str)>);

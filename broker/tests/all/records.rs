@@ -1,11 +1,9 @@
 //! Records in and out, through Fluvio's own client.
 #![allow(clippy::unwrap_used, reason = "tests may panic")]
 
-mod common;
-
 use std::time::Duration;
 
-use common::*;
+use crate::common::*;
 use fluvio::{Compression, Offset, RecordKey, TopicProducerConfigBuilder};
 use futures_util::StreamExt;
 

@@ -2,11 +2,9 @@
 
 #![expect(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
 
-#[allow(dead_code, reason = "each test file needs a part of it")]
-mod testing_modules;
-
 use std::collections::BTreeMap;
 
+use crate::testing_modules;
 use fluvio_protocol::Encoder;
 use fluvio_protocol::record::Record;
 use fluvio_smartengine::{SmartEngine, SmartModuleChainBuilder, SmartModuleChainInstance, SmartModuleConfig};

@@ -1,12 +1,10 @@
 //! Clients that send rubbish or stop reading: it costs them their connection, and nobody else anything.
 #![allow(clippy::unwrap_used, reason = "tests may panic")]
 
-mod common;
-
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use common::*;
+use crate::common::*;
 use fluvio::Offset;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;

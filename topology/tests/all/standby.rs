@@ -2,14 +2,11 @@
 
 #![expect(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
 
-#[allow(dead_code, reason = "each test file needs a part of it")]
-mod support;
-
 use std::time::{Duration, Instant};
 
+use crate::support::{Words, eventually, final_words, results, source, start};
 use ovation_client::Producer;
 use ovation_topology::{Engine, TaskRole};
-use support::{Words, eventually, final_words, results, source, start};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 

@@ -1,12 +1,10 @@
 //! The two stages of the reaction topology in Fluvio's own SmartModule engine, over the committed match: they find, byte for byte,
 //! the moments that they find natively (`load/tests/moments.rs`), whatever the batches and after a restart.
 
-mod support;
-
 use std::path::PathBuf;
 
+use crate::support::{Chain, Out, chain, of_tag};
 use ovation_load::Trace;
-use support::{Chain, Out, chain, of_tag};
 
 const BEGAN_MS: i64 = 1_795_426_800_000;
 const COUNT_MAX: u64 = 100;

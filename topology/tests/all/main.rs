@@ -1,0 +1,16 @@
+//! The engine and its files, from outside. One program, as each takes as long to build as all its tests.
+
+mod described;
+mod messages;
+mod mutations;
+mod reload;
+mod reset;
+mod spec;
+mod stages;
+mod standby;
+mod support;
+mod testing;
+mod testing_host;
+mod testing_modules;
+mod trouble;
+mod word_count;
