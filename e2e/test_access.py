@@ -104,7 +104,9 @@ def assert_closed(socket, code):
 
 
 @pytest.mark.parametrize(
-    ("key", "algorithm", "kid"), [(SECRET, "HS256", "hs"), (ED25519, "EdDSA", "ed"), (RSA, "RS256", "rs"), (RSA, "RS256", None)]
+    ("key", "algorithm", "kid"),
+    [(SECRET, "HS256", "hs"), (ED25519, "EdDSA", "ed"), (RSA, "RS256", "rs"), (RSA, "RS256", None)],
+    ids=["hs", "ed", "rs", "any"],
 )
 def test_tokens_of_each_algorithm_are_taken(guarded, room, key, algorithm, kid):
     answer = react(guarded, room, token(key=key, algorithm=algorithm, kid=kid))
