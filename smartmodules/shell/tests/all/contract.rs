@@ -123,3 +123,28 @@ fn a_result_under_a_key_of_the_engine_becomes_a_dead_letter_and_uses_no_number()
     let (_, result) = answer.iter().find(|(key, _)| key == "fine").expect("a result");
     assert_eq!((&result["seq"], &result["offset"]), (&json!(1), &json!(8)));
 }
+
+#[test]
+fn a_record_that_cannot_be_read_fails_its_call_and_nothing_before_it_counts_twice() {
+    let mut input = Output::default();
+    for (delta, value) in ["a", "b", "c"].into_iter().enumerate() {
+        input.push(delta as i64, 0, Some(b"k"), value.as_bytes());
+    }
+    let whole = input.finish(None, 0);
+    let mut damaged = whole.clone();
+    // The length of the second record's key, which then reaches far behind its end.
+    let value = damaged.iter().position(|byte| *byte == b'b').expect("a value");
+    damaged[value - 3] = 0x7e;
+
+    let mut stage = open();
+    for cut in [damaged.len() - 2, 6] {
+        let cut = Batch::from_records(7, 0, &whole[..cut]).expect("a batch");
+        assert!(stage.transform(&cut, &mut Output::default()).is_err());
+        assert_eq!(stage.stage_mut().0, [0; 0], "lengths are looked at before anything counts");
+    }
+    let damaged = Batch::from_records(7, 0, &damaged).expect("a batch");
+    assert!(stage.transform(&damaged, &mut Output::default()).is_err());
+    let whole = Batch::from_records(7, 0, &whole).expect("a batch");
+    stage.transform(&whole, &mut Output::default()).expect("answers");
+    assert_eq!(stage.stage_mut().0, [7, 8, 9]);
+}
