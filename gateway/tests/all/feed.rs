@@ -9,7 +9,7 @@ use serde_json::Value;
 use tungstenite::Message;
 use tungstenite::protocol::frame::coding::CloseCode;
 
-use self::stage::{Client, PATIENCE, Stage, beside, get};
+use crate::stage::{Client, PATIENCE, Stage, beside, get};
 
 /// The code with which a client is closed; what comes before is let go.
 fn closed(client: &mut Client) -> CloseCode {

@@ -7,7 +7,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use ovation_client::Producer;
 use serde_json::Value;
 
-use self::stage::{Client, Stage, beside, get, make};
+use crate::stage::{Client, Stage, beside, get, make};
 
 const TOPIC: &str = "emoji-moments";
 

@@ -109,38 +109,10 @@ impl<'a> Batch<'a> {
         })
     }
 
-    /// Offset deltas of the first and the last record, for which the ones between are only stepped over; none where there is no record.
-    ///
-    /// # Errors
-    /// If one of the two cannot be read, or a length does not fit.
-    pub fn ends(&self) -> Result<Option<(i64, i64)>, DecodeError> {
-        let (mut at, mut ends) = (0, None);
-        for index in 0..self.count {
-            let from = at;
-            let length = varint::read(self.records, &mut at).and_then(|length| usize::try_from(length).ok());
-            let end =
-                length.and_then(|length| at.checked_add(length)).filter(|end| *end <= self.records.len());
-            at = end.ok_or(DecodeError("record"))?;
-            if index == 0 || index + 1 == self.count {
-                let mut from = from;
-                let delta =
-                    RecordRef::read(self.records, &mut from).ok_or(DecodeError("record"))?.offset_delta;
-                ends = Some(ends.map_or((delta, delta), |(first, _)| (first, delta)));
-            }
-        }
-        Ok(ends)
-    }
-
     /// Offset of a record of this batch.
     #[must_use]
     pub fn offset_of(&self, record: &RecordRef<'_>) -> i64 {
-        self.offset_at(record.offset_delta)
-    }
-
-    /// Offset of the record with this delta.
-    #[must_use]
-    pub fn offset_at(&self, delta: i64) -> i64 {
-        self.base_offset.saturating_add(delta)
+        self.base_offset.saturating_add(record.offset_delta)
     }
 
     /// Timestamp of a record of this batch, ms; none where its producer did not say.

@@ -4,9 +4,7 @@ use serde::Serialize;
 
 use crate::emit::{Counters, Identity};
 use crate::tags::{CHECKPOINT_KEY, PROGRESS_KEY};
-use crate::{
-    Batch, DecodeError, Emit, Failure, Output, ParamError, Params, RecordRef, SourceRecord, Transform, reason,
-};
+use crate::{Batch, Emit, Failure, Output, ParamError, Params, RecordRef, SourceRecord, Transform, reason};
 
 /// Longest `data` of one checkpoint piece, in bytes: a SmartModule parameter is cut at 32,767 bytes in silence, so what is to
 /// come back as parameters goes in pieces below that.
@@ -148,12 +146,15 @@ impl<S: Stage> Transform for Contract<S> {
     }
 
     fn transform(&mut self, batch: &Batch<'_>, out: &mut Output) -> Result<(), Failure> {
-        let failed = |error: DecodeError| Failure(error.to_string());
-        let Some((first_delta, last_delta)) = batch.ends().map_err(failed)? else {
+        let mut records = Vec::with_capacity(batch.len());
+        for record in batch.records() {
+            records.push(record.map_err(|error| Failure(error.to_string()))?);
+        }
+        let Some(last) = records.last() else {
             self.push_progress(out, self.counters.next, 0);
             return Ok(());
         };
-        let (first, next) = (batch.offset_at(first_delta), batch.offset_at(last_delta) + 1);
+        let (first, next) = (batch.offset_of(&records[0]), batch.offset_of(last) + 1);
         if let Some(answer) = &self.last
             && (answer.first, answer.next) == (first, next)
         {
@@ -162,17 +163,13 @@ impl<S: Stage> Transform for Contract<S> {
         }
         // Fluvio starts a stream with the whole batch that holds its first offset.
         let from = self.counters.next.map_or(first, |expected| expected.max(first));
-        for record in batch.records() {
-            let record = record.map_err(failed)?;
-            let offset = batch.offset_of(&record);
-            if offset >= from {
-                self.take(batch, &record, out);
-                // Record by record: what is counted is not counted again, even if the next one cannot be read.
-                self.counters.next = Some(offset + 1);
+        for record in &records {
+            if batch.offset_of(record) >= from {
+                self.take(batch, record, out);
             }
         }
         self.counters.next = Some(self.counters.next.map_or(next, |expected| expected.max(next)));
-        self.push_progress(out, Some(from), last_delta);
+        self.push_progress(out, Some(from), last.offset_delta);
         self.last = Some(LastAnswer { first, next, output: out.clone() });
         Ok(())
     }

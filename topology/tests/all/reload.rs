@@ -7,7 +7,7 @@ use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use crate::support::{Embedded, Words, epochs_in, eventually, final_words, modules, source, start};
+use crate::support::{self, Embedded, Words, epochs_in, eventually, final_words, modules, source, start};
 use ovation_broker::Quirks;
 use ovation_client::{bounds, read_tail};
 use ovation_topology::{

@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use crate::support::{Embedded, Words, epochs, eventually, final_words, source, start, start_some};
+use crate::support::{self, Embedded, Words, epochs, eventually, final_words, source, start, start_some};
 use ovation_broker::Limits;
 use ovation_client::{bounds, read_from};
 use ovation_topology::{

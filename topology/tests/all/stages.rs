@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use crate::support::{Words, epochs_in, eventually, source, start};
+use crate::support::{self, Words, epochs_in, eventually, source, start};
 use ovation_client::fluvio::metadata::topic::TopicSpec;
 use ovation_client::{Producer, Record, read_tail};
 use ovation_topology::{Engine, TaskRole, Topology};

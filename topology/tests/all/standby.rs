@@ -4,7 +4,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::support::{Words, eventually, final_words, results, source, start};
+use crate::support::{self, Words, eventually, final_words, results, source, start};
 use ovation_client::Producer;
 use ovation_topology::{Engine, TaskRole};
 use tokio_util::sync::CancellationToken;

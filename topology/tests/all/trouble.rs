@@ -2,7 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
 
-use crate::support::{Embedded, eventually, final_words, modules, results, source, start};
+use crate::support::{self, Embedded, eventually, final_words, modules, results, source, start};
 use ovation_broker::{FAIL_WRITE_KEY, Quirks};
 use ovation_client::{ProduceError, Producer, ProducerOptions};
 use ovation_topology::{TaskState, Topology, apply};

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use crate::support::{Words, eventually, modules, results, source, start};
+use crate::support::{self, Words, eventually, modules, results, source, start};
 use ovation_client::{Producer, bounds};
 use ovation_topology::{
     Action, ApplyError, Change, Kind, TaskState, Topology, apply, apply_growing, plan_changes,

@@ -1,6 +1,6 @@
 //! Modules that people bring along, and those that ship for their sake, as the broker runs them.
 
-use crate::support::{Chain, Module, Out, T0, borrowed, chain, chain_of, of_tag, tick};
+use crate::support::{self, Chain, Module, Out, T0, borrowed, chain, chain_of, of_tag, tick};
 use ovation_wasm::examples::{LONG_WORDS, RUNNING_TOTAL};
 use serde_json::{Value, json};
 

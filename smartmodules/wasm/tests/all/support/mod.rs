@@ -1,5 +1,4 @@
 //! A chain of modules as the broker runs it, and what comes out of it.
-#![allow(dead_code, unreachable_pub, reason = "each test binary uses its part")]
 
 use fluvio_protocol::record::Record;
 use fluvio_smartengine::{
