@@ -1,7 +1,5 @@
 //! The client against an embedded broker, and a real cluster as well when `OVATION_TEST_CLUSTER` names one.
 
-#![expect(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
-
 use std::time::{Duration, Instant};
 
 use futures_util::StreamExt;

@@ -1,7 +1,5 @@
 //! What a caller is told when there is no broker.
 
-#![expect(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
-
 use std::net::TcpListener;
 use std::time::{Duration, Instant};
 

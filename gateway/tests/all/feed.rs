@@ -1,7 +1,5 @@
 //! The feed of a real gateway on a real broker, with results written by hand: what clients get that come, go, lag and come back.
 
-#![expect(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
-
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 

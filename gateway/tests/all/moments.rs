@@ -1,7 +1,5 @@
 //! Moments of a real gateway on a real broker, written by hand: who gets them, how often, and what happens where there are none.
 
-#![expect(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
-
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use ovation_client::Producer;

@@ -1,7 +1,5 @@
 //! The served gateway over plain sockets: its limits, and how it ends. No broker is needed for either.
 
-#![expect(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
-
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 

@@ -1,5 +1,7 @@
 //! The engine and its files, from outside. One program, as each takes as long to build as all its tests.
 
+#![expect(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
+
 mod described;
 mod messages;
 mod mutations;

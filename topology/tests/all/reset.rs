@@ -1,7 +1,5 @@
 //! A stage that stands still until somebody decides, and the way out: a new epoch. Also engines that share partitions out.
 
-#![expect(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
-
 use std::time::Duration;
 
 use crate::support::{self, Embedded, Words, epochs, eventually, final_words, source, start, start_some};

@@ -1,7 +1,5 @@
 //! What a topology may say, and what its author is told when it does not.
 
-#![expect(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
-
 use std::path::Path;
 use std::time::Duration;
 

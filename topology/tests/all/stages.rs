@@ -1,8 +1,6 @@
 //! Stages that hang together: one over another's results, one over its dead letters, two over one source, and chains without
 //! state. Everything that they store is compared with a plain model of the lines that were sent.
 
-#![expect(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
-
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::time::{Duration, Instant};

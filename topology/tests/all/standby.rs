@@ -1,7 +1,5 @@
 //! Two engines on the same topology: one writes, the other stands by and takes over.
 
-#![expect(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
-
 use std::time::{Duration, Instant};
 
 use crate::support::{self, Words, eventually, final_words, results, source, start};

@@ -1,7 +1,5 @@
 //! Tests of a topology, run by its real SmartModules.
 
-#![expect(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
-
 use std::borrow::Cow;
 use std::sync::LazyLock;
 use std::time::Duration;

@@ -1,7 +1,5 @@
 //! The host that runs a topology's tests does what Fluvio's own SmartModule engine does, byte for byte.
 
-#![expect(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
-
 use std::collections::BTreeMap;
 
 use crate::testing_modules;

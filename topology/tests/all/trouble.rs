@@ -1,7 +1,5 @@
 //! What breaks while an engine runs, and that nothing is lost or counted twice for it.
 
-#![expect(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
-
 use crate::support::{self, Embedded, eventually, final_words, modules, results, source, start};
 use ovation_broker::{FAIL_WRITE_KEY, Quirks};
 use ovation_client::{ProduceError, Producer, ProducerOptions};

@@ -1,8 +1,6 @@
 //! The engine end to end, with a topology that counts words: on an embedded broker, and on a real cluster as well when
 //! `OVATION_TEST_CLUSTER` names one.
 
-#![expect(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
-
 use std::collections::BTreeMap;
 use std::time::Duration;
 
