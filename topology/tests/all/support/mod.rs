@@ -77,6 +77,7 @@ impl Embedded {
 
 impl Words {
     /// Names that end in `suffix` on a broker that is there already.
+    #[allow(dead_code, reason = "for the program `traps`")]
     pub(crate) fn new(cluster: Cluster, partitions: u32, suffix: String) -> Self {
         Words { cluster, partitions, suffix, _embedded: None }
     }
