@@ -9,37 +9,37 @@ use fluvio_smartmodule::dataplane::smartmodule::SmartModuleInput;
 use serde_json::{Value, json};
 
 /// A record timestamp; times in these tests count from here.
-pub const T0: i64 = 1_795_426_840_000;
+pub(crate) const T0: i64 = 1_795_426_840_000;
 
-pub struct Chain(pub SmartModuleChainInstance);
+pub(crate) struct Chain(pub SmartModuleChainInstance);
 
 #[derive(Debug, Clone, PartialEq)]
-pub struct Out {
+pub(crate) struct Out {
     pub key: Option<String>,
     pub value: String,
 }
 
 impl Out {
-    pub fn json(&self) -> Value {
+    pub(crate) fn json(&self) -> Value {
         serde_json::from_str(&self.value).expect("a JSON value")
     }
 
-    pub fn tag(&self) -> Option<&str> {
+    pub(crate) fn tag(&self) -> Option<&str> {
         self.key.as_deref().and_then(|key| key.strip_prefix('\u{1}'))
     }
 }
 
 /// A chain whose modules all get the same parameters.
-pub fn chain(modules: &[&[u8]], params: &[(&str, String)], lookback: bool) -> Result<Chain, String> {
+pub(crate) fn chain(modules: &[&[u8]], params: &[(&str, String)], lookback: bool) -> Result<Chain, String> {
     let modules: Vec<_> = modules.iter().map(|wasm| (*wasm, params.to_vec())).collect();
     chain_of(&modules, lookback)
 }
 
 /// A module with its parameters.
-pub type Module<'a> = (&'a [u8], Vec<(&'a str, String)>);
+pub(crate) type Module<'a> = (&'a [u8], Vec<(&'a str, String)>);
 
 /// A chain whose modules have parameters of their own.
-pub fn chain_of(modules: &[Module<'_>], lookback: bool) -> Result<Chain, String> {
+pub(crate) fn chain_of(modules: &[Module<'_>], lookback: bool) -> Result<Chain, String> {
     let mut builder = SmartModuleChainBuilder::default();
     for (wasm, params) in modules {
         let mut config = SmartModuleConfig::builder();
@@ -56,11 +56,11 @@ pub fn chain_of(modules: &[Module<'_>], lookback: bool) -> Result<Chain, String>
 }
 
 impl Chain {
-    pub fn run(&mut self, base_offset: i64, records: &[(&str, String)]) -> Vec<Out> {
+    pub(crate) fn run(&mut self, base_offset: i64, records: &[(&str, String)]) -> Vec<Out> {
         self.call(base_offset, records).expect("no error from a transform")
     }
 
-    pub fn call(&mut self, base_offset: i64, records: &[(&str, String)]) -> Result<Vec<Out>, String> {
+    pub(crate) fn call(&mut self, base_offset: i64, records: &[(&str, String)]) -> Result<Vec<Out>, String> {
         let records: Vec<Record> = records
             .iter()
             .enumerate()
@@ -90,14 +90,14 @@ impl Chain {
     }
 }
 
-pub fn tick(at_ms: i64) -> (String, String) {
+pub(crate) fn tick(at_ms: i64) -> (String, String) {
     ("\u{1}tick".to_owned(), json!({"tick": T0 + at_ms}).to_string())
 }
 
-pub fn borrowed(records: &[(String, String)]) -> Vec<(&str, String)> {
+pub(crate) fn borrowed(records: &[(String, String)]) -> Vec<(&str, String)> {
     records.iter().map(|(key, value)| (key.as_str(), value.clone())).collect()
 }
 
-pub fn of_tag<'a>(outs: &'a [Out], tag: Option<&str>) -> Vec<&'a Out> {
+pub(crate) fn of_tag<'a>(outs: &'a [Out], tag: Option<&str>) -> Vec<&'a Out> {
     outs.iter().filter(|out| out.tag() == tag).collect()
 }
