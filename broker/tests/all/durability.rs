@@ -20,7 +20,7 @@ struct Process {
 impl Process {
     fn start(data: &std::path::Path, fsync: bool) -> Process {
         let mut child = Command::new(std::env::current_exe().unwrap())
-            .args(["--exact", "serve_when_told", "--nocapture", "--test-threads=1"])
+            .args(["--exact", "durability::serve_when_told", "--nocapture", "--test-threads=1"])
             .env("OVATION_TEST_SERVE", data)
             .env("OVATION_TEST_FSYNC", fsync.to_string())
             .stdin(Stdio::piped())
