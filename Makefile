@@ -14,8 +14,6 @@ CARGO_DENY := 0.20.2
 SUDO := $(shell test "$$(id -u)" = 0 || echo sudo)
 apt = { $(SUDO) apt-get update -qq && $(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $(1); }
 PYTEST := $(VENV)/bin/python -m pytest -q -p no:cacheprovider
-# Two files of end-to-end tests at a time; one where a cluster is there, which some of them stop and start.
-AT_A_TIME := $(if $(OVATION_TEST_CLUSTER),0,2)
 
 .PHONY: help pages run test unit topology e2e lint chaos autobahn bench latency recovery peers fmt binaries wasm-target clean
 
@@ -36,7 +34,7 @@ topology: binaries ## Run the tests that the topology files bring
 	for file in topology.yaml examples/*/topology.yaml; do target/debug/ovation topology test "$$file"; done
 
 e2e: binaries $(VENV)/ready ## Run the end-to-end tests: real broker, clients and browser
-	$(PYTEST) -n $(AT_A_TIME) --dist loadfile e2e
+	$(PYTEST) e2e
 
 lint: wasm-target pages $(TOOLS)/bin/cargo-deny ## Check format, clippy, docs, the house, licences and sources
 	cargo fmt --all --check

@@ -52,7 +52,7 @@ class Run:
         self.options = options
         self.say = say
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="ovation-chaos-", dir=options.folder))
-        self.topology = Topology(self.folder, unique_prefix() if options.cluster else "emoji", partitions=4)
+        self.topology = Topology(self.folder, unique_prefix() if options.cluster else "emoji")
         self.books = Books()
         self.pulse = Pulse()
         self.ledger = Ledger()

@@ -12,7 +12,7 @@ import processes
 from processes import FREE, ROOT
 from reactor import Reactor
 from readers import finals, stored, wait_finals
-from topology import PARTITIONS, Topology
+from topology import Topology
 
 WASM = ROOT / "target/smartmodules/wasm32-unknown-unknown/wasm"
 SECOND_STAGE = """
@@ -89,7 +89,7 @@ def test_a_changed_module_restarts_its_stage_and_every_reaction_counts_once(syst
     # Another stage beside it: the first one goes on untouched.
     text = system.topology.file.read_text()
     topics = "".join(
-        f"  again-{name}: {{ partitions: {PARTITIONS}, fence: true }}\n" for name in ["aggregates", "rejects"]
+        f"  again-{name}: {{ partitions: 4, fence: true }}\n" for name in ["aggregates", "rejects"]
     )
     both = text.replace("\nsmartmodules:\n", f"{topics}\nsmartmodules:\n")
     write(system.topology.file, both.replace("\nstages:\n", f"\nstages:{SECOND_STAGE}"))
@@ -100,7 +100,7 @@ def test_a_changed_module_restarts_its_stage_and_every_reaction_counts_once(syst
     assert expected[room]["🔥"] > 20
     assert wait_finals(system.control, system.topology, [room], expected) == expected
     deadline = time.monotonic() + 30
-    while (found := finals(value for _, value in stored(system.control, "again-aggregates", PARTITIONS))) != expected:
+    while (found := finals(value for _, value in stored(system.control, "again-aggregates", 4))) != expected:
         assert time.monotonic() < deadline, f"{found} is not {expected}"
         time.sleep(0.3)
     write(system.topology.file, text)
@@ -124,12 +124,11 @@ def test_a_broken_file_keeps_the_last_good_topology_and_says_why(system, room):
     assert len(system.lines) == said, f"it is said once:\n{system.text}"
 
     # What the cluster cannot take is refused as well.
-    given = f"partitions: {PARTITIONS}"
-    write(file, text.replace(f"emoji-aggregates:\n    {given}", f"emoji-aggregates:\n    {given} # as it is"))
+    write(file, text.replace("emoji-aggregates:\n    partitions: 4", "emoji-aggregates:\n    partitions: 4 # as it is"))
     said = wait_said(system, r"^topology  reloaded: stage reactions kept, stage moments kept$", said)
-    assert text.count(given) == len(system.topology.topics)
-    write(file, text.replace(given, "partitions: 5"))
-    said = wait_said(system, rf"^ovation: failed to use topic .* it has {PARTITIONS} partitions, the topology says 5", said)
+    assert text.count("partitions: 4") == len(system.topology.topics)
+    write(file, text.replace("partitions: 4", "partitions: 5"))
+    said = wait_said(system, r"^ovation: failed to use topic .* it has 4 partitions, the topology says 5", said)
     said = wait_said(system, r"^ovation: keeping the last good topology$", said)
     # Longer than until the cluster is asked again.
     time.sleep(7)
@@ -159,7 +158,7 @@ def test_other_windows_stop_the_stage_until_somebody_decides(system, room):
 
     # The page's topics are the gateway's for as long as it runs.
     moved = text.replace("sink: emoji-aggregates", "sink: other-aggregates").replace(
-        "  emoji-rejects:\n", f"  other-aggregates: {{ partitions: {PARTITIONS}, fence: true }}\n  emoji-rejects:\n"
+        "  emoji-rejects:\n", "  other-aggregates: { partitions: 4, fence: true }\n  emoji-rejects:\n"
     )
     write(file, moved)
     wait_said(system, r"^gateway   still serves emoji-events and emoji-aggregates: start ovation again", said)

@@ -57,14 +57,14 @@ def place(request, tmp_path):
     """A broker without this test's topics, and a topology for it."""
     if request.param == "embedded":
         process = processes.broker(tmp_path / "broker")
-        file = Topology(tmp_path, partitions=4)
+        file = Topology(tmp_path)
         file.control = process.control
         yield file
         process.end()
     else:
         if not CLUSTER:
             pytest.skip("OVATION_TEST_CLUSTER is not set")
-        file = Topology(tmp_path, unique_prefix(), partitions=4)
+        file = Topology(tmp_path, unique_prefix())
         file.control = CLUSTER
         yield file
         readers.delete_topics(CLUSTER, file.all_topics)

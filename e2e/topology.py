@@ -6,17 +6,15 @@ from processes import FREE, ROOT, Process
 
 WINDOW_MS = 2_000
 GRACE_MS = 500
-# Fewer than the shipped topology's four: the broker compiles the modules for every partition anew, which is most of what these tests take.
-PARTITIONS = 2
 
 
 class Topology:
-    def __init__(self, folder, prefix="emoji", changes=None, partitions=PARTITIONS):
+    def __init__(self, folder, prefix="emoji", changes=None):
         text = (ROOT / "topology.yaml").read_text()
         for one, other in (changes or {"size: 10s": f"size: {WINDOW_MS}ms", "grace: 2s": f"grace: {GRACE_MS}ms"}).items():
             assert text.count(one) == 1, "the shipped topology has another shape"
             text = text.replace(one, other)
-        text = text.replace("partitions: 4", f"partitions: {partitions}").replace("emoji-", f"{prefix}-")
+        text = text.replace("emoji-", f"{prefix}-")
         self.file = folder / "topology.yaml"
         self.file.write_text(text)
         self.events = f"{prefix}-events"
@@ -27,7 +25,7 @@ class Topology:
         self.moment_rejects = f"{prefix}-moment-rejects"
         # One partition, whatever the others have; no stage reads or writes it.
         self.rooms = f"{prefix}-rooms"
-        self.partitions = partitions
+        self.partitions = 4
 
     @property
     def topics(self):
