@@ -3,6 +3,8 @@
 use std::collections::VecDeque;
 use std::hash::Hasher;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD_NO_PAD;
 use serde::{Deserialize, Serialize};
 use siphasher::sip::SipHasher13;
 
@@ -46,28 +48,9 @@ pub(crate) struct DedupState {
     hashes: String,
 }
 
-const HEX_DIGITS_PER_HASH: usize = 16;
-
-/// The two digits of each byte.
-static DIGITS: [[u8; 2]; 256] = {
-    const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    let (mut all, mut byte) = ([[0; 2]; 256], 0);
-    while byte < all.len() {
-        all[byte] = [DIGITS[byte >> 4], DIGITS[byte & 0xf]];
-        byte += 1;
-    }
-    all
-};
-
-/// A hash as text. A checkpoint holds up to `ids_max` of them.
-fn hex(hash: u64) -> [u8; HEX_DIGITS_PER_HASH] {
-    let [a, b, c, d, e, f, g, h] = hash.to_be_bytes().map(|byte| DIGITS[usize::from(byte)]);
-    let half = |[a, b, c, d]: [[u8; 2]; 4]| [a[0], a[1], b[0], b[1], c[0], c[1], d[0], d[1]];
-    let mut text = [0; HEX_DIGITS_PER_HASH];
-    text[..8].copy_from_slice(&half([a, b, c, d]));
-    text[8..].copy_from_slice(&half([e, f, g, h]));
-    text
-}
+const HASH_BYTES: usize = size_of::<u64>();
+/// Older modules wrote hashes in hex.
+const HEX_DIGITS_PER_HASH: usize = 2 * HASH_BYTES;
 
 /// What writing all of it does, for names of a few bytes.
 #[inline(always)]
@@ -141,34 +124,44 @@ impl Dedup {
         self.order.is_empty()
     }
 
-    /// The ids, and their hashes as text: far the most of a checkpoint, so it stands beside the JSON, which would look at each digit.
-    pub(crate) fn save(&self) -> (DedupState, Vec<u8>) {
+    /// The ids, and their hashes in base 64: far the most of a checkpoint, so they stand beside the JSON, which would look at each digit.
+    pub(crate) fn save(&self) -> (DedupState, String) {
         let mut runs: Vec<(i64, usize)> = Vec::new();
-        let mut hashes = Vec::with_capacity(self.order.len() * HEX_DIGITS_PER_HASH);
+        let mut hashes = Vec::with_capacity(self.order.len() * HASH_BYTES);
         for &(time, hash) in &self.order {
             match runs.last_mut() {
                 Some((last, count)) if *last == time => *count += 1,
                 _ => runs.push((time, 1)),
             }
-            hashes.extend_from_slice(&hex(hash));
+            hashes.extend_from_slice(&hash.to_be_bytes());
         }
-        (DedupState { runs, hashes: String::new() }, hashes)
+        (DedupState { runs, hashes: String::new() }, STANDARD_NO_PAD.encode(hashes))
     }
 
-    pub(crate) fn restore(state: &DedupState, hashes: &[u8]) -> Option<Self> {
-        let mut hashes =
-            state.hashes.as_bytes().chunks(HEX_DIGITS_PER_HASH).chain(hashes.chunks(HEX_DIGITS_PER_HASH));
+    pub(crate) fn restore(state: &DedupState, hashes: &str) -> Option<Self> {
+        let mut hashes = read_hashes(state, hashes)?.into_iter();
         let mut dedup = Self::default();
         for &(time, count) in &state.runs {
             for _ in 0..count {
-                let digits = hashes.next().filter(|digits| digits.len() == HEX_DIGITS_PER_HASH)?;
-                let digits = std::str::from_utf8(digits).ok()?;
-                let hash = u64::from_str_radix(digits, 16).ok()?;
-                dedup.remember(time, hash);
+                dedup.remember(time, hashes.next()?);
             }
         }
         hashes.next().is_none().then_some(dedup)
     }
+}
+
+/// What [`Dedup::save`] wrote of hashes, now or before: among the JSON in hex, behind it in hex, or behind it in base 64. The latter
+/// two differ in length unless there are none.
+fn read_hashes(state: &DedupState, behind: &str) -> Option<Vec<u64>> {
+    let hex = if state.hashes.is_empty() { behind } else { &state.hashes };
+    let count = state.runs.iter().try_fold(0_usize, |sum, (_, count)| sum.checked_add(*count))?;
+    if count.checked_mul(HEX_DIGITS_PER_HASH)? == hex.len() {
+        let hash = |digits| u64::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok();
+        return hex.as_bytes().chunks(HEX_DIGITS_PER_HASH).map(hash).collect();
+    }
+    let bytes = STANDARD_NO_PAD.decode(behind).ok()?;
+    let (hashes, rest) = bytes.as_chunks::<HASH_BYTES>();
+    rest.is_empty().then(|| hashes.iter().map(|hash| u64::from_be_bytes(*hash)).collect())
 }
 
 /// Places by hash, in a table with as many empty slots at least: what is asked for lies where its hash says, or right behind, so that
@@ -328,20 +321,21 @@ mod tests {
             dedup.insert(SMALL, 5, id);
         }
         let (state, hashes) = dedup.save();
-        assert_eq!(hashes, b"0000000000000001ffffffffffffffff0000000000000007");
-        let older = DedupState {
-            runs: state.runs.clone(),
-            hashes: String::from_utf8(hashes.clone()).expect("digits"),
-        };
-        for (state, hashes) in [(&state, &*hashes), (&older, b"")] {
+        assert_eq!(hashes, "AAAAAAAAAAH//////////wAAAAAAAAAH");
+        let hex = "0000000000000001ffffffffffffffff0000000000000007";
+        let older = DedupState { runs: state.runs.clone(), hashes: hex.to_owned() };
+        for (state, hashes) in [(&state, &*hashes), (&state, hex), (&older, "")] {
             let restored = Dedup::restore(state, hashes).expect("own state restores");
             assert_eq!(restored.order, dedup.order);
             for id in [1, u64::MAX, 7] {
                 assert_eq!(restored.seen_at(id), Some(5));
             }
         }
-        assert!(Dedup::restore(&state, &hashes[1..]).is_none());
-        assert!(Dedup::restore(&older, b"0").is_none());
+        for damaged in [&hashes[1..], &hashes[4..], &hex[1..], ""] {
+            assert!(Dedup::restore(&state, damaged).is_none(), "{damaged}");
+        }
+        let shorter = DedupState { hashes: hex[1..].to_owned(), ..older };
+        assert!(Dedup::restore(&shorter, "").is_none());
     }
 
     proptest! {

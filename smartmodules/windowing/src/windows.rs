@@ -319,7 +319,7 @@ impl<A: Aggregate> Windows<A> {
         })?;
         state.reserve_exact(1 + hashes.len());
         state.push('\n');
-        state.push_str(std::str::from_utf8(&hashes).unwrap_or_default());
+        state.push_str(&hashes);
         Ok(state)
     }
 
@@ -332,7 +332,7 @@ impl<A: Aggregate> Windows<A> {
         let (state, hashes) = state.split_once('\n').unwrap_or((state, ""));
         let restored: State<A> = serde_json::from_str(state).map_err(|error| error.to_string())?;
         let dedup =
-            Dedup::restore(&restored.dedup, hashes.as_bytes()).ok_or("the dedup horizon is damaged")?;
+            Dedup::restore(&restored.dedup, hashes).ok_or("the dedup horizon is damaged")?;
         let (mut agenda, mut keys) = (Agenda::default(), Keys::default());
         for (key, state) in restored.keys {
             if state.series.len() > self.settings.len() {
