@@ -52,26 +52,14 @@ const HASH_BYTES: usize = size_of::<u64>();
 /// Older modules wrote hashes in hex.
 const HEX_DIGITS_PER_HASH: usize = 2 * HASH_BYTES;
 
-/// What writing all of it does, for names of a few bytes.
-#[inline(always)]
-fn write(hasher: &mut SipHasher13, bytes: &[u8]) {
-    let (words, rest) = bytes.as_chunks();
-    words.iter().for_each(|word| hasher.write_u64(u64::from_le_bytes(*word)));
-    let (fours, rest) = rest.as_chunks();
-    fours.iter().for_each(|four| hasher.write_u32(u32::from_le_bytes(*four)));
-    let (pairs, rest) = rest.as_chunks();
-    pairs.iter().for_each(|pair| hasher.write_u16(u16::from_le_bytes(*pair)));
-    rest.iter().for_each(|byte| hasher.write_u8(*byte));
-}
-
 impl Dedup {
     /// Hash of an id within its key. The keys of the hash are fixed: a checkpoint outlives a build.
     #[must_use]
     pub fn hash(key: impl AsRef<[u8]>, id: impl AsRef<[u8]>) -> u64 {
         let mut hasher = SipHasher13::new_with_keys(0x6f76_6174_696f_6e31, 0x6465_6475_7031_3131);
-        write(&mut hasher, key.as_ref());
+        hasher.write(key.as_ref());
         hasher.write_u8(0);
-        write(&mut hasher, id.as_ref());
+        hasher.write(id.as_ref());
         hasher.finish()
     }
 

@@ -331,8 +331,7 @@ impl<A: Aggregate> Windows<A> {
         // Older modules wrote no second line.
         let (state, hashes) = state.split_once('\n').unwrap_or((state, ""));
         let restored: State<A> = serde_json::from_str(state).map_err(|error| error.to_string())?;
-        let dedup =
-            Dedup::restore(&restored.dedup, hashes).ok_or("the dedup horizon is damaged")?;
+        let dedup = Dedup::restore(&restored.dedup, hashes).ok_or("the dedup horizon is damaged")?;
         let (mut agenda, mut keys) = (Agenda::default(), Keys::default());
         for (key, state) in restored.keys {
             if state.series.len() > self.settings.len() {

@@ -86,11 +86,11 @@ async fn a_restart_goes_on_from_a_checkpoint() {
     assert!(engine.wait_ready(support::PATIENCE).await);
     let lines = source(&words).await;
     let batch: Vec<_> = (0..1_000).map(|_| (Some(b"key".to_vec()), b"a word".to_vec())).collect();
-    for _ in 0..60 {
+    for _ in 0..110 {
         lines.send_batch(batch.clone()).await.unwrap();
     }
     eventually("a checkpoint is stored", || async {
-        engine.status()[0].checkpoint.is_some_and(|at| at >= 50_000)
+        engine.status()[0].checkpoint.is_some_and(|at| at >= 100_000)
     })
     .await;
     shutdown.cancel();
@@ -100,7 +100,7 @@ async fn a_restart_goes_on_from_a_checkpoint() {
     let (engine, shutdown) = start(&words, &words.topology()).await;
     assert!(engine.wait_ready(support::PATIENCE).await);
     assert!(engine.status()[0].checkpoint >= checkpoint, "it begins with the checkpoint, not at 0");
-    eventually("all words are in final windows", || async { final_words(&words).await == 120_000 }).await;
+    eventually("all words are in final windows", || async { final_words(&words).await == 220_000 }).await;
     shutdown.cancel();
     engine.join().await;
     assert_eq!(engine.status()[0].state, TaskState::Finished);

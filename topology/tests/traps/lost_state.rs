@@ -83,11 +83,11 @@ async fn defence_the_engine_starts_again_from_its_checkpoint() {
             assert!(engine.wait_ready(PATIENCE).await);
             let lines = source(&ground.words).await;
             // One checkpoint, and some more.
-            for _ in 0..11 {
+            for _ in 0..21 {
                 lines.send_batch(batch(5_000, "one two")).await.unwrap();
             }
             eventually("a checkpoint is stored", || async {
-                engine.status()[0].checkpoint.is_some_and(|at| at >= 50_000)
+                engine.status()[0].checkpoint.is_some_and(|at| at >= 100_000)
             })
             .await;
             ground.stop().await;
@@ -96,9 +96,9 @@ async fn defence_the_engine_starts_again_from_its_checkpoint() {
             let lines = source(&ground.words).await;
             lines.send_batch(batch(1_000, "one two")).await.unwrap();
             let words = &ground.words;
-            eventually("all words are in final windows", || async { final_words(words).await >= 112_000 })
+            eventually("all words are in final windows", || async { final_words(words).await >= 212_000 })
                 .await;
-            assert_eq!(final_words(words).await, 112_000);
+            assert_eq!(final_words(words).await, 212_000);
             assert!(engine.status()[0].restarts > 0);
             shutdown.cancel();
             engine.join().await;

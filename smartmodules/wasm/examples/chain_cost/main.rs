@@ -1,8 +1,8 @@
 //! What the chain `validate ▸ window` costs a record in Fluvio's engine, beside what the same task costs in Rust without an engine.
 //!
 //! `cargo run --release --example chain_cost -p ovation-wasm -- [--records N] [--batch N] [--rounds N] [--rooms N] [--emoji N]
-//! [--window-ms N] [--only ROWS] [--json FILE] [--beside WINDOW.wasm]`; the file is the module of another build to compare
-//! with, and `--only` takes a part of the names of the rows that are to run.
+//! [--window-ms N] [--form FORM] [--only ROW|ROW…] [--json FILE] [--beside WINDOW.wasm]…`; the files are the module of other builds
+//! to compare with, and `--only` takes names of the rows that are to run, or parts of them.
 //!
 //! Processor time of the thread that runs them, from the kernel. Every row runs once a round, and its best round counts: what else
 //! the machine does can only make it slower.
@@ -33,16 +33,19 @@ struct Options {
     rooms: u64,
     emoji: usize,
     window_ms: u64,
-    /// Part of the names of the rows that run.
+    /// Names of the rows that run, or parts of them, with `|` between.
     only: String,
+    /// Part of the names of the forms that events have.
+    form: String,
     json: Option<String>,
-    beside: Option<Vec<u8>>,
+    /// Other builds of the window module.
+    beside: Vec<Vec<u8>>,
 }
 
 /// One thing that is measured, with its best round.
 struct Row {
     form: Form,
-    name: &'static str,
+    name: String,
     /// Nanoseconds of processor time a record.
     each: f64,
 }
@@ -55,9 +58,10 @@ fn main() {
     );
     let cpu = if options.only.is_empty() { compiled(&options) } else { Duration::ZERO };
 
-    let rows: Vec<Row> = Form::ALL.into_iter().flat_map(|form| measure(&options, form)).collect();
+    let forms = Form::ALL.into_iter().filter(|form| form.name().contains(&options.form));
+    let rows: Vec<Row> = forms.flat_map(|form| measure(&options, form)).collect();
     for row in &rows {
-        let by_hand = rows.iter().find(|other| (other.form, other.name) == (row.form, BY_HAND));
+        let by_hand = rows.iter().find(|other| other.form == row.form && other.name == BY_HAND);
         println!(
             "{:<9}  {:<44} {:>6.0} ns a record {:>10.0} records/s a core {:>5.2} × by hand",
             row.form.name(),
@@ -83,7 +87,7 @@ fn compiled(options: &Options) -> Duration {
 }
 
 /// A row's name, and how it is run.
-type Run<'a> = (&'static str, Box<dyn Fn() -> Duration + 'a>);
+type Run<'a> = (String, Box<dyn Fn() -> Duration + 'a>);
 
 fn measure(options: &Options, form: Form) -> Vec<Row> {
     let crowd = Crowd::new(options.rooms, options.emoji);
@@ -111,26 +115,36 @@ fn measure(options: &Options, form: Form) -> Vec<Row> {
         outputs(&batches, |batch| native.take(batch))
     };
     let mut runs: Vec<Run<'_>> = vec![
-        (BY_HAND, Box::new(by_hand)),
-        ("natively: validate ▸ window", Box::new(native)),
-        ("engine: validate", Box::new(|| engine(&modules[..1], &stage, false, &batches))),
-        ("engine: window", Box::new(|| engine(&modules[1..], &stage, false, &valid))),
-        ("engine: validate ▸ window", Box::new(|| engine(&modules[1..], &both, false, &batches))),
-        ("engine: validate ▸ window, apart, packed", Box::new(|| engine(&modules, &stage, true, &batches))),
-        ("engine: validate ▸ window, apart", Box::new(|| engine(&modules, &stage, false, &batches))),
+        (BY_HAND.to_owned(), Box::new(by_hand)),
+        ("natively: validate ▸ window".to_owned(), Box::new(native)),
+        ("engine: validate".to_owned(), Box::new(|| engine(&modules[..1], &stage, false, &batches))),
+        ("engine: window".to_owned(), Box::new(|| engine(&modules[1..], &stage, false, &valid))),
+        ("engine: validate ▸ window".to_owned(), Box::new(|| engine(&modules[1..], &both, false, &batches))),
         (
-            "engine: validate ▸ window, no checkpoints",
+            "engine: validate ▸ window, apart, packed".to_owned(),
+            Box::new(|| engine(&modules, &stage, true, &batches)),
+        ),
+        (
+            "engine: validate ▸ window, apart".to_owned(),
+            Box::new(|| engine(&modules, &stage, false, &batches)),
+        ),
+        (
+            "engine: validate ▸ window, no checkpoints".to_owned(),
             Box::new(|| engine(&modules[1..], &bare, false, &batches)),
         ),
     ];
-    if let Some(other) = &options.beside {
-        runs.push((
-            "engine: validate ▸ window, other build",
-            Box::new(|| engine(&[other], &both, false, &batches)),
-        ));
+    for (number, other) in options.beside.iter().enumerate() {
+        let (engine, both, batches) = (&engine, &both, &batches);
+        let run = move || engine(&[other], both, false, batches);
+        runs.push((format!("engine: validate ▸ window, other build {}", number + 1), Box::new(run)));
     }
-    runs.retain(|(name, _)| name.contains(&options.only));
-    let mut rows: Vec<Row> = runs.iter().map(|(name, _)| Row { form, name, each: f64::INFINITY }).collect();
+    let names: Vec<String> = runs.iter().map(|(name, _)| name.clone()).collect();
+    let asked = |part: &str, name: &str| {
+        name == part || name.contains(part) && !names.iter().any(|name| name == part)
+    };
+    runs.retain(|(name, _)| options.only.split('|').any(|part| asked(part, name)));
+    let row = |name: &String| Row { form, name: name.clone(), each: f64::INFINITY };
+    let mut rows: Vec<Row> = runs.iter().map(|(name, _)| row(name)).collect();
     for _ in 0..options.rounds {
         for ((_, run), row) in runs.iter().zip(&mut rows) {
             row.each = row.each.min(run().as_nanos() as f64 / options.records as f64);
@@ -184,8 +198,9 @@ impl Options {
             emoji: 8,
             window_ms: 10_000,
             only: String::new(),
+            form: String::new(),
             json: None,
-            beside: None,
+            beside: Vec::new(),
         };
         let mut arguments = std::env::args().skip(1);
         while let Some(argument) = arguments.next() {
@@ -199,8 +214,9 @@ impl Options {
                 "--emoji" => options.emoji = number() as usize,
                 "--window-ms" => options.window_ms = number(),
                 "--only" => options.only = next(),
+                "--form" => options.form = next(),
                 "--json" => options.json = Some(next()),
-                "--beside" => options.beside = Some(std::fs::read(next()).expect("a file")),
+                "--beside" => options.beside.push(std::fs::read(next()).expect("a file")),
                 other => panic!("no option {other:?}"),
             }
         }
