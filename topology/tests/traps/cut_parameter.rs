@@ -76,7 +76,7 @@ async fn defence_a_large_state_is_restored_in_pieces() {
             let pair = |n: usize| {
                 (Some(format!("a-key-like-any-other-{}", n % 500).into_bytes()), b"one two".to_vec())
             };
-            for batch in 0..11 {
+            for batch in 0..21 {
                 lines.send_batch((0..5_000).map(|n| pair(batch * 5_000 + n)).collect()).await.unwrap();
             }
             eventually("a checkpoint is stored", || async {
@@ -98,9 +98,9 @@ async fn defence_a_large_state_is_restored_in_pieces() {
             let (engine, shutdown) = start(words, &text).await;
             assert!(engine.wait_ready(PATIENCE).await);
             assert!(engine.status()[0].checkpoint >= Some(checkpoint), "not from the start");
-            eventually("all words are in final windows", || async { final_words(words).await >= 110_000 })
+            eventually("all words are in final windows", || async { final_words(words).await >= 210_000 })
                 .await;
-            assert_eq!(final_words(words).await, 110_000);
+            assert_eq!(final_words(words).await, 210_000);
             shutdown.cancel();
             engine.join().await;
         },

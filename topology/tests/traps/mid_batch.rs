@@ -42,7 +42,7 @@ async fn defence_the_engine_goes_on_inside_a_batch() {
             let (engine, shutdown) = start(words, &text).await;
             assert!(engine.wait_ready(PATIENCE).await);
             let lines = source(words).await;
-            for _ in 0..5 {
+            for _ in 0..9 {
                 lines.send_batch(batch(BATCH, "one two")).await.unwrap();
             }
             eventually("a checkpoint is stored", || async {
@@ -57,9 +57,9 @@ async fn defence_the_engine_goes_on_inside_a_batch() {
 
             let (engine, shutdown) = start(words, &text).await;
             assert!(engine.wait_ready(PATIENCE).await);
-            eventually("all words are in final windows", || async { final_words(words).await >= 120_000 })
+            eventually("all words are in final windows", || async { final_words(words).await >= 216_000 })
                 .await;
-            assert_eq!(final_words(words).await, 120_000);
+            assert_eq!(final_words(words).await, 216_000);
             shutdown.cancel();
             engine.join().await;
         },
