@@ -263,6 +263,16 @@ def test_bad_reaction_is_refused_with_a_stable_type(ovation, room, body, status,
     assert_problem(react(ovation, room, body), status, name)
 
 
+def test_who_sends_too_much_is_told_that_the_connection_ends(ovation, room):
+    # Its body is not read, so that nothing else can come over that connection: a client must know before it sends more.
+    with httpx.Client(timeout=10) as client:
+        for _ in range(20):
+            answer = client.post(f"{ovation.http}/v1/rooms/{room}/reactions", json={"emoji": "🔥" * 50_000})
+            assert (answer.status_code, answer.headers.get("connection")) == (413, "close")
+            good = client.post(f"{ovation.http}/v1/rooms/{room}/reactions", json={"emoji": "🔥"})
+            assert good.status_code == 200 and "connection" not in good.headers, good.text
+
+
 def test_bad_request_is_a_problem_everywhere(ovation, room):
     url = f"{ovation.http}/v1/rooms"
     text = {"headers": {"content-type": "text/html"}}

@@ -123,24 +123,30 @@ impl Pool {
         self.send(self.target.request(path).body(Full::default())?).await
     }
 
-    async fn send(&self, request: Request<Full<Bytes>>) -> Result<(StatusCode, Bytes), NoAnswer> {
+    async fn send(&self, mut request: Request<Full<Bytes>>) -> Result<(StatusCode, Bytes), NoAnswer> {
         let answer = async {
             let _place = self.places.acquire().await.map_err(|error| NoAnswer::Read(error.to_string()))?;
-            let idle = || lock(&self.idle).pop();
-            let mut sender = loop {
-                match idle() {
-                    Some(mut kept) => {
-                        if kept.ready().await.is_ok() {
-                            break kept;
+            loop {
+                let idle = lock(&self.idle).pop();
+                let (mut sender, is_kept) = match idle {
+                    Some(kept) => (kept, true),
+                    None => (self.target.open().await?, false),
+                };
+                let answer = match sender.try_send_request(request).await {
+                    Ok(answer) => answer,
+                    Err(mut error) => match error.take_message() {
+                        // The gateway had closed it meanwhile, and nothing was sent: another one takes it.
+                        Some(unsent) if is_kept => {
+                            request = unsent;
+                            continue;
                         }
-                    }
-                    None => break self.target.open().await?,
-                }
-            };
-            let answer = sender.send_request(request).await?;
-            let answer = read(answer).await?;
-            lock(&self.idle).push(sender);
-            Ok(answer)
+                        _ => return Err(error.into_error().into()),
+                    },
+                };
+                let answer = read(answer).await?;
+                lock(&self.idle).push(sender);
+                return Ok(answer);
+            }
         };
         timeout(ANSWER, answer).await.map_err(|_| NoAnswer::Late)?
     }
