@@ -25,13 +25,12 @@ impl Default for DedupSettings {
     }
 }
 
-/// The ids seen within the horizon, as 64-bit hashes: 16 bytes an id in the queue, and 16 to 32 in the table, whose order nobody
-/// sees.
+/// The ids seen within the horizon, as 64-bit hashes: 16 bytes an id in the queue, and 9 to 19 in the table, whose order nobody sees.
 ///
 /// Two different ids of one horizon collide with probability `ids_max / 2^64` a record, about 5e-15.
 #[derive(Debug, Default)]
 pub struct Dedup {
-    /// Where in the queue a hash is, counted from the first id of all: it finds the id and its time without a copy of either.
+    /// Where in the queue a hash is.
     places: Places,
     /// Oldest first; stream times never decrease, so the queue is in order of both.
     order: VecDeque<(i64, u64)>,
@@ -68,36 +67,32 @@ impl Dedup {
     /// A duplicate changes nothing: it moves no stream time, so what only its own time makes too old is still within the horizon.
     pub fn insert(&mut self, settings: DedupSettings, stream_time: i64, hash: u64) -> bool {
         let too_old = |seen_at: i64| stream_time.saturating_sub(seen_at) > settings.horizon_ms;
-        if self.seen_at(hash).is_some_and(|seen_at| !too_old(seen_at)) {
-            return false;
+        if self.places.is_full() {
+            self.places.renew(&self.order, self.forgotten);
         }
+        let empty = match self.places.find(hash, &self.order, self.forgotten) {
+            Ok(at) if !too_old(self.order[at].0) => return false,
+            // It is forgotten before it is remembered anew.
+            Ok(_) => None,
+            Err(empty) => Some(empty),
+        };
         while let Some(&(seen_at, _)) = self.order.front() {
             if !too_old(seen_at) && self.order.len() < settings.ids_max {
                 break;
             }
-            self.forget_oldest();
+            self.order.pop_front();
+            self.forgotten = self.forgotten.wrapping_add(1);
         }
         if settings.ids_max > 0 {
-            self.remember(stream_time, hash);
+            let empty = empty.unwrap_or_else(|| self.places.behind(hash));
+            self.places.put(empty, hash, self.next_place());
+            self.order.push_back((stream_time, hash));
         }
         true
     }
 
-    fn seen_at(&self, hash: u64) -> Option<i64> {
-        let id = |place: u32| self.order[place.wrapping_sub(self.forgotten) as usize];
-        self.places.find(hash, |place| id(place).1 == hash).map(|place| id(place).0)
-    }
-
-    fn remember(&mut self, seen_at: i64, hash: u64) {
-        let place = self.forgotten.wrapping_add(self.order.len() as u32);
-        self.order.push_back((seen_at, hash));
-        self.places.insert(hash, place);
-    }
-
-    fn forget_oldest(&mut self) {
-        let Some((_, hash)) = self.order.pop_front() else { return };
-        self.places.remove(hash, self.forgotten);
-        self.forgotten = self.forgotten.wrapping_add(1);
+    fn next_place(&self) -> u32 {
+        self.forgotten.wrapping_add(self.order.len() as u32)
     }
 
     /// How many ids are remembered.
@@ -131,9 +126,10 @@ impl Dedup {
         let mut dedup = Self::default();
         for &(time, count) in &state.runs {
             for _ in 0..count {
-                dedup.remember(time, hashes.next()?);
+                dedup.order.push_back((time, hashes.next()?));
             }
         }
+        dedup.places.renew(&dedup.order, dedup.forgotten);
         hashes.next().is_none().then_some(dedup)
     }
 }
@@ -152,95 +148,82 @@ fn read_hashes(state: &DedupState, behind: &str) -> Option<Vec<u64>> {
     rest.is_empty().then(|| hashes.iter().map(|hash| u64::from_be_bytes(*hash)).collect())
 }
 
-/// Places by hash, in a table with as many empty slots at least: what is asked for lies where its hash says, or right behind, so that
-/// a look-up, and the insertion and removal of other ids that go with it, wait for memory once each.
+/// Places in the queue by hash, in a table that ids which are forgotten are not taken out of: their places tell them, since these stand
+/// before the queue. So an insertion waits for memory once. When the table is full it is filled anew from the queue.
+///
+/// A slot holds as many low bits of a place as tell it from all others of the table, and bits of its hash above them, so that others
+/// are passed over without a look at the queue.
 #[derive(Debug, Default)]
 struct Places {
     /// A power of two of them, or none.
-    slots: Vec<Slot>,
+    slots: Vec<u32>,
     taken: usize,
 }
 
-#[derive(Debug, Clone, Copy, Default)]
-struct Slot {
-    /// The lower half of the hash with its last bit set; 0 in an empty slot.
-    tag: u32,
-    place: u32,
-}
-
-impl Slot {
-    fn of(hash: u64, place: u32) -> Self {
-        Self { tag: hash as u32 | 1, place }
-    }
-}
-
 impl Places {
-    /// The place of a hash, of those that `is_it` is asked about.
-    fn find(&self, hash: u64, is_it: impl Fn(u32) -> bool) -> Option<u32> {
-        let at = self.position(Slot::of(hash, 0).tag, is_it)?;
-        Some(self.slots[at].place)
+    const SLOTS_LEAST: usize = 16;
+
+    /// From here on a look-up would have to pass over many others.
+    fn is_full(&self) -> bool {
+        self.taken * 8 >= self.slots.len() * 5
     }
 
-    fn insert(&mut self, hash: u64, place: u32) {
-        const SLOTS_LEAST: usize = 16;
-        if self.taken * 2 >= self.slots.len() {
-            let slots = (self.slots.len() * 2).max(SLOTS_LEAST);
-            let before = std::mem::replace(&mut self.slots, vec![Slot::default(); slots]);
-            before.into_iter().filter(|slot| slot.tag != 0).for_each(|slot| self.put(slot));
+    /// Fills the table from the queue, with room for so many that of seven ids put in again three new ones have paid, at least.
+    fn renew(&mut self, order: &VecDeque<(i64, u64)>, forgotten: u32) {
+        let slots = (order.len() * 16 / 7 + 1).next_power_of_two().max(Self::SLOTS_LEAST);
+        self.slots.clear();
+        self.slots.resize(slots, 0);
+        self.taken = 0;
+        let mut place = forgotten;
+        for &(_, hash) in order {
+            let empty = self.behind(hash);
+            self.put(empty, hash, place);
+            place = place.wrapping_add(1);
         }
-        self.put(Slot::of(hash, place));
+    }
+
+    /// Where in the queue a hash is, or the empty slot that would take it.
+    fn find(&self, hash: u64, order: &VecDeque<(i64, u64)>, forgotten: u32) -> Result<usize, usize> {
+        let (low, tag) = (self.low(), self.tag(hash));
+        let mut at = hash as usize & low as usize;
+        loop {
+            let slot = self.slots[at];
+            if slot == 0 {
+                return Err(at);
+            }
+            if slot & !low == tag {
+                let in_queue = (slot.wrapping_sub(forgotten) & low) as usize;
+                if order.get(in_queue).is_some_and(|(_, other)| *other == hash) {
+                    return Ok(in_queue);
+                }
+            }
+            at = (at + 1) & low as usize;
+        }
+    }
+
+    /// The first empty slot from where a hash says; there is one.
+    fn behind(&self, hash: u64) -> usize {
+        let low = self.low() as usize;
+        let mut at = hash as usize & low;
+        while self.slots[at] != 0 {
+            at = (at + 1) & low;
+        }
+        at
+    }
+
+    fn put(&mut self, empty: usize, hash: u64, place: u32) {
+        self.slots[empty] = self.tag(hash) | place & self.low();
         self.taken += 1;
     }
 
-    fn remove(&mut self, hash: u64, place: u32) {
-        let Some(mut hole) = self.position(Slot::of(hash, place).tag, |other| other == place) else { return };
-        self.taken -= 1;
-        // What stands behind moves up, unless it would come to stand before where its hash says.
-        let mut at = self.behind(hole);
-        while self.slots[at].tag != 0 {
-            let from_home = at.wrapping_sub(self.home(self.slots[at].tag)) & (self.slots.len() - 1);
-            let from_hole = at.wrapping_sub(hole) & (self.slots.len() - 1);
-            if from_home >= from_hole {
-                self.slots[hole] = self.slots[at];
-                hole = at;
-            }
-            at = self.behind(at);
-        }
-        self.slots[hole] = Slot::default();
+    /// The bits that number slots, and places.
+    fn low(&self) -> u32 {
+        self.slots.len() as u32 - 1
     }
 
-    fn position(&self, tag: u32, is_it: impl Fn(u32) -> bool) -> Option<usize> {
-        if self.slots.is_empty() {
-            return None;
-        }
-        let mut at = self.home(tag);
-        loop {
-            let slot = self.slots[at];
-            if slot.tag == 0 {
-                return None;
-            }
-            if slot.tag == tag && is_it(slot.place) {
-                return Some(at);
-            }
-            at = self.behind(at);
-        }
-    }
-
-    /// There is an empty slot.
-    fn put(&mut self, slot: Slot) {
-        let mut at = self.home(slot.tag);
-        while self.slots[at].tag != 0 {
-            at = self.behind(at);
-        }
-        self.slots[at] = slot;
-    }
-
-    fn home(&self, tag: u32) -> usize {
-        (tag >> 1) as usize & (self.slots.len() - 1)
-    }
-
-    fn behind(&self, at: usize) -> usize {
-        (at + 1) & (self.slots.len() - 1)
+    /// The bits above, of the half of the hash that says no slot; the lowest of them is set, which is not so in an empty slot.
+    fn tag(&self, hash: u64) -> u32 {
+        (hash >> 32) as u32 & !self.low() | self.slots.len() as u32
     }
 }
 
@@ -274,13 +257,13 @@ mod tests {
 
     #[test]
     fn places_may_wrap_around() {
-        let mut dedup = Dedup { forgotten: u32::MAX - 1, ..Dedup::default() };
+        let mut dedup = Dedup { forgotten: u32::MAX - 40, ..Dedup::default() };
         for id in 0..100 {
             assert!(dedup.insert(SMALL, 0, id));
             assert!(!dedup.insert(SMALL, 0, id));
             assert!(!dedup.insert(SMALL, 0, id.saturating_sub(2)));
         }
-        assert_eq!((dedup.len(), dedup.places.taken), (3, 3));
+        assert_eq!((dedup.len(), dedup.forgotten), (3, 56));
     }
 
     #[test]
@@ -316,7 +299,7 @@ mod tests {
             let restored = Dedup::restore(state, hashes).expect("own state restores");
             assert_eq!(restored.order, dedup.order);
             for id in [1, u64::MAX, 7] {
-                assert_eq!(restored.seen_at(id), Some(5));
+                assert!(restored.places.find(id, &restored.order, restored.forgotten).is_ok());
             }
         }
         for damaged in [&hashes[1..], &hashes[4..], &hex[1..], ""] {
@@ -336,14 +319,15 @@ mod tests {
 
         #[test]
         fn the_table_finds_what_a_list_finds(
-            // Hashes whose tags are equal or lie side by side, also across the end of the table.
+            // Hashes whose slots are the same or lie side by side, also across the end of the table, with and without the same tag.
             steps in prop::collection::vec((0..8_u64, 0..3_u64, 0..4_i64), 1..400), ids_max in 0..40_usize,
+            high_shift in prop::sample::select(vec![32, 60]),
         ) {
             let settings = DedupSettings { horizon_ms: 60, ids_max };
             let (mut dedup, mut list, mut now) = (Dedup::default(), VecDeque::<(i64, u64)>::new(), 0);
             for (tag, high, later) in steps {
                 now += later;
-                let hash = (tag.wrapping_sub(4) << 1) & 0xffff_ffff | high << 32;
+                let hash = tag.wrapping_sub(4) & 0xffff_ffff | high << high_shift;
                 let is_new = !list.iter().any(|(at, other)| *other == hash && now - at <= 60);
                 if is_new {
                     list.retain(|(at, _)| now - at <= 60);
@@ -356,7 +340,9 @@ mod tests {
                 }
                 prop_assert_eq!(dedup.insert(settings, now, hash), is_new);
                 prop_assert_eq!(&dedup.order, &list);
-                prop_assert_eq!(dedup.places.taken, list.len());
+                let Places { slots, taken } = &dedup.places;
+                prop_assert_eq!(slots.iter().filter(|slot| **slot != 0).count(), *taken);
+                prop_assert!(*taken < slots.len() && slots.len() <= 16 * (ids_max * 3 + 1));
             }
         }
     }
