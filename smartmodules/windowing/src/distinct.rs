@@ -10,6 +10,8 @@ const INDEX_BITS: u32 = 11;
 const REGISTERS: usize = 1 << INDEX_BITS;
 /// Bits of a hash that its rank is read from.
 const RANK_BITS: u32 = u32::BITS - INDEX_BITS;
+/// Ranks that there are, with 0.
+const RANKS: usize = RANK_BITS as usize + 2;
 /// Up to this many hashes are kept as they are, and counted exactly; as text they are as long as the registers.
 const HASHES_MAX: usize = 256;
 const HEX_DIGITS_PER_HASH: usize = 8;
@@ -17,7 +19,7 @@ const HEX_DIGITS_PER_HASH: usize = 8;
 const REGISTER_ZERO: u8 = b'A';
 
 /// A count of different names that merges with others: exact up to 256, beyond with a standard error of 2.3 %
-/// (1.04 ÷ √2048). At most 2 KiB of memory and of text.
+/// (1.04 ÷ √2048). About 2 KiB of memory and of text at most.
 ///
 /// Made for up to about 10⁸ names: hashes have 32 bits, so of 50 million different ones 0.6 % look like another.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,8 +30,16 @@ pub struct Distinct(Kept);
 enum Kept {
     /// Different hashes, in order.
     Hashes(Vec<u32>),
+    Registers(Box<Registers>),
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Registers {
     /// For each register the largest rank that it saw; 0 for none.
-    Registers(Box<[u8; REGISTERS]>),
+    ranks: [u8; REGISTERS],
+    /// How many registers have each rank. This is all that an estimate looks at, and estimates are asked for far more often than a rank
+    /// is raised.
+    with_rank: [u16; RANKS],
 }
 
 impl Default for Distinct {
@@ -51,8 +61,9 @@ impl Distinct {
         match &other.0 {
             Kept::Hashes(hashes) => hashes.iter().for_each(|hash| self.insert(*hash)),
             Kept::Registers(theirs) => {
-                for (ours, theirs) in self.registers().iter_mut().zip(theirs.iter()) {
-                    *ours = (*ours).max(*theirs);
+                let ours = self.registers();
+                for (register, rank) in theirs.ranks.iter().enumerate() {
+                    ours.raise(register, *rank);
                 }
             }
         }
@@ -69,7 +80,7 @@ impl Distinct {
     pub fn estimate(&self) -> u64 {
         match &self.0 {
             Kept::Hashes(hashes) => hashes.len() as u64,
-            Kept::Registers(registers) => estimate(registers).round() as u64,
+            Kept::Registers(registers) => registers.estimate().round() as u64,
         }
     }
 
@@ -80,18 +91,18 @@ impl Distinct {
                 if hashes.len() < HASHES_MAX {
                     hashes.insert(at, hash);
                 } else {
-                    raise(self.registers(), hash);
+                    self.registers().add(hash);
                 }
             }
-            Kept::Registers(registers) => raise(registers, hash),
+            Kept::Registers(registers) => registers.add(hash),
         }
     }
 
     /// Its registers, made of its hashes if it has none yet.
-    fn registers(&mut self) -> &mut [u8; REGISTERS] {
+    fn registers(&mut self) -> &mut Registers {
         if let Kept::Hashes(hashes) = &self.0 {
-            let mut registers = Box::new([0; REGISTERS]);
-            hashes.iter().for_each(|hash| raise(&mut registers, *hash));
+            let mut registers = Box::<Registers>::default();
+            hashes.iter().for_each(|hash| registers.add(*hash));
             self.0 = Kept::Registers(registers);
         }
         match &mut self.0 {
@@ -101,27 +112,41 @@ impl Distinct {
     }
 }
 
-fn raise(registers: &mut [u8; REGISTERS], hash: u32) {
-    let index = (hash >> RANK_BITS) as usize;
-    // The bit behind the last one ends the run of zeros.
-    let rank = ((hash << INDEX_BITS) | (1 << (INDEX_BITS - 1))).leading_zeros() as u8 + 1;
-    registers[index] = registers[index].max(rank);
+impl Default for Registers {
+    fn default() -> Self {
+        let mut with_rank = [0; RANKS];
+        with_rank[0] = REGISTERS as u16;
+        Self { ranks: [0; REGISTERS], with_rank }
+    }
 }
 
-/// Ertl's improved raw estimator, algorithm 6 of the paper.
-fn estimate(registers: &[u8; REGISTERS]) -> f64 {
-    const LARGEST: usize = RANK_BITS as usize + 1;
-    let mut with_rank = [0_u32; LARGEST + 1];
-    for rank in registers {
-        with_rank[usize::from(*rank).min(LARGEST)] += 1;
+impl Registers {
+    fn add(&mut self, hash: u32) {
+        // The bit behind the last one ends the run of zeros.
+        let rank = ((hash << INDEX_BITS) | (1 << (INDEX_BITS - 1))).leading_zeros() as u8 + 1;
+        self.raise((hash >> RANK_BITS) as usize, rank);
     }
-    let m = REGISTERS as f64;
-    let mut z = m * tau(1.0 - f64::from(with_rank[LARGEST]) / m);
-    for count in with_rank[1..LARGEST].iter().rev() {
-        z = 0.5 * (z + f64::from(*count));
+
+    fn raise(&mut self, register: usize, rank: u8) {
+        let before = &mut self.ranks[register];
+        if rank > *before {
+            self.with_rank[usize::from(*before)] -= 1;
+            self.with_rank[usize::from(rank)] += 1;
+            *before = rank;
+        }
     }
-    z += m * sigma(f64::from(with_rank[0]) / m);
-    m * m / (2.0 * std::f64::consts::LN_2 * z)
+
+    /// Ertl's improved raw estimator, algorithm 6 of the paper.
+    fn estimate(&self) -> f64 {
+        let m = REGISTERS as f64;
+        let [none, between @ .., largest] = self.with_rank.map(f64::from);
+        let mut z = m * tau(1.0 - largest / m);
+        for count in between.iter().rev() {
+            z = 0.5 * (z + count);
+        }
+        z += m * sigma(none / m);
+        m * m / (2.0 * std::f64::consts::LN_2 * z)
+    }
 }
 
 /// What empty registers say. Finite: there is always one that is not empty.
@@ -160,7 +185,7 @@ impl Serialize for Distinct {
         let text: String = match &self.0 {
             Kept::Hashes(hashes) => hashes.iter().map(|hash| format!("{hash:08x}")).collect(),
             Kept::Registers(registers) => {
-                registers.iter().map(|rank| char::from(REGISTER_ZERO + rank)).collect()
+                registers.ranks.iter().map(|rank| char::from(REGISTER_ZERO + rank)).collect()
             }
         };
         serializer.serialize_str(&text)
@@ -177,12 +202,13 @@ impl<'de> Deserialize<'de> for Distinct {
 /// Hashes are of small hexadecimal digits, registers of capital letters.
 fn read(text: &[u8]) -> Option<Kept> {
     if text.first().is_some_and(u8::is_ascii_uppercase) {
-        let mut registers = Box::new([0; REGISTERS]);
+        let mut registers = Box::<Registers>::default();
         if text.len() != REGISTERS {
             return None;
         }
-        for (register, letter) in registers.iter_mut().zip(text) {
-            *register = letter.checked_sub(REGISTER_ZERO).filter(|rank| u32::from(*rank) <= RANK_BITS + 1)?;
+        for (register, letter) in text.iter().enumerate() {
+            let rank = letter.checked_sub(REGISTER_ZERO).filter(|rank| usize::from(*rank) < RANKS)?;
+            registers.raise(register, rank);
         }
         return Some(Kept::Registers(registers));
     }
