@@ -10,12 +10,14 @@ usage: run.py [--only PART,...] [--json FILE] [--markdown FILE] [--against FILE]
 import argparse
 import contextlib
 import datetime
+import functools
 import json
 import os
 import pathlib
 import platform
 import re
 import shutil
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -108,8 +110,19 @@ def crowd(process, *args):
 
 
 def chain_cost(*args):
+    """Nanoseconds a record by form and row, of each round."""
     found = example("chain_cost", *args)
-    return {(row["form"], row["what"]): row["ns_per_record"] for row in found["rows"]}
+    return {(row["form"], row["what"]): row["rounds_ns"] for row in found["rows"]}
+
+
+def in_turns(rounds, *measures):
+    """What each of these measures, a list for each: they take turns, since the machine is faster at one time than at another."""
+    return zip(*([measure() for measure in measures] for _ in range(rounds)))
+
+
+def ratio(figures, of):
+    """The median of the ratios of each round."""
+    return statistics.median(figure / base for figure, base in zip(figures, of))
 
 
 @part("chain")
@@ -118,30 +131,28 @@ def chain(figures):
     hand, native, engine = "by hand in Rust: JSON, ids, counts", "natively: validate ▸ window", "engine: validate ▸ window"
     found = chain_cost("--records", CHAIN_RECORDS, "--rounds", 10, "--only", "|".join([hand, native, engine]))
     for form in ["short", "canonical"]:
-        cost = found[form, engine]
-        figures.add("chain", f"{form} events, in the engine, of the same task by hand in Rust (cost)", cost / found[form, hand], "ratio", how)
-        figures.add("chain", f"{form} events, in the engine, of the same code natively (cost)", cost / found[form, native], "ratio", how)
-        figures.add("chain", f"{form} events, in the engine", 1e9 / cost, "reactions/s a core", how)
+        costs = found[form, engine]
+        what = f"{form} events, in the engine"
+        figures.add("chain", f"{what}, of the same task by hand in Rust (cost)", ratio(costs, found[form, hand]), "ratio", how)
+        figures.add("chain", f"{what}, of the same code natively (cost)", ratio(costs, found[form, native]), "ratio", how)
+        figures.add("chain", what, 1e9 / min(costs), "reactions/s a core", how)
     import processes
 
     with tempfile.TemporaryDirectory() as folder:
         broker = processes.broker(pathlib.Path(folder) / "data")
         try:
             by_hand = ["--records", CHAIN_RECORDS, "--rounds", 2, "--form", "short", "--only", hand]
-            turns = [
-                (
-                    chain_cost(*by_hand)["short", hand],
-                    example("stage_stream", "--cluster", broker.control, "--pid", broker.pid)["cpu_ns_per_record"],
-                )
-                for _ in range(STREAM_ROUNDS)
-            ]
+            bases, costs = in_turns(
+                STREAM_ROUNDS,
+                lambda: min(chain_cost(*by_hand)["short", hand]),
+                lambda: example("stage_stream", "--cluster", broker.control, "--pid", broker.pid)["cpu_ns_per_record"],
+            )
         finally:
             broker.end()
     how = "cargo run --release --example stage_stream -p ovation-topology"
     what = "short events, through a stage's stream of the embedded broker"
-    base, cost = (min(costs) for costs in zip(*turns))
-    figures.add("chain", f"{what}, of the same task by hand in Rust (cost)", cost / base, "ratio", how)
-    figures.add("chain", f"{what}, opening taken off", 1e9 / cost, "reactions/s a core", how)
+    figures.add("chain", f"{what}, of the same task by hand in Rust (cost)", ratio(costs, bases), "ratio", how)
+    figures.add("chain", f"{what}, opening taken off", 1e9 / min(costs), "reactions/s a core", how)
 
 
 @part("growth")
@@ -150,19 +161,18 @@ def growth(figures):
 
     def cost(flag, value):
         args = ["--records", GROWTH_RECORDS, "--rounds", 1, "--only", row, "--form", "canonical"]
-        return chain_cost(*args, flag, value)["canonical", row]
+        return min(chain_cost(*args, flag, value)["canonical", row])
 
     for flag, base, what in [
         ("--rooms", ROOMS, "rooms"),
         ("--emoji", EMOJI, "emoji"),
         ("--window-ms", WINDOW_MS, "ms windows"),
     ]:
-        # Turn by turn: the machine is at its best at different times.
-        turns = [[cost(flag, times * base) for times in TIMES] for _ in range(GROWTH_ROUNDS)]
-        costs = [min(costs) for costs in zip(*turns)]
-        for times, more in zip(TIMES[1:], costs[1:]):
+        once, *more = in_turns(GROWTH_ROUNDS, *(functools.partial(cost, flag, times * base) for times in TIMES))
+        for times, costs in zip(TIMES[1:], more):
             how = f"chain_cost --records {GROWTH_RECORDS} {flag} {times * base}"
-            figures.add("growth", f"cost of a record at {times} × {base:,} {what}, of that at {base:,}", more / costs[0], "ratio", how)
+            name = f"cost of a record at {times} × {base:,} {what}, of that at {base:,}"
+            figures.add("growth", name, ratio(costs, once), "ratio", how)
 
 
 @part("instructions")
@@ -209,11 +219,10 @@ def fan_out(figures):
     def speed(clients):
         return bench("feed", "--rounds", 1, "--seconds", 3, "--clients", clients)["gateway_per_core_second"]
 
-    turns = [[speed(times * CLIENTS) for times in TIMES] for _ in range(ROUNDS)]
-    speeds = [max(speeds) for speeds in zip(*turns)]
-    for times, slower in zip(TIMES[1:], speeds[1:]):
-        ratio = speeds[0] / slower
-        figures.add("fan-out", f"cost of a delivery at {times} × {CLIENTS} clients, of that at {CLIENTS}", ratio, "ratio", how + " -- --clients")
+    once, *more = in_turns(ROUNDS, *(functools.partial(speed, times * CLIENTS) for times in TIMES))
+    for times, speeds in zip(TIMES[1:], more):
+        name = f"cost of a delivery at {times} × {CLIENTS} clients, of that at {CLIENTS}"
+        figures.add("fan-out", name, ratio(once, speeds), "ratio", how + " -- --clients")
 
 
 @part("memory")

@@ -208,6 +208,14 @@ fn names_a_room(room: &[u8]) -> bool {
         && room.iter().all(|byte| IN_ROOMS[usize::from(*byte)])
 }
 
+/// Whether a key is the room, and the room a name: in one loop, without a call for the comparison.
+fn are_both_this_room(key: &[u8], room: &[u8]) -> bool {
+    key.len() == room.len()
+        && room.len() <= ROOM_BYTES_MAX
+        && room.first().is_some_and(u8::is_ascii_alphanumeric)
+        && room.iter().zip(key).all(|(byte, other)| byte == other && IN_ROOMS[usize::from(*byte)])
+}
+
 /// Whether a byte can be part of a room's name.
 static IN_ROOMS: [bool; 256] = {
     let (mut all, mut byte) = ([false; 256], 0);
@@ -347,9 +355,8 @@ fn brief<'a>(
     let count = plain.count.unwrap_or(1);
     let ts = plain.ts.and_then(|ts| i64::try_from(ts).ok()).filter(|ts| *ts <= TIME_MS_MAX)?;
     let is_fine = plain.has_printable_names()
-        && origin.key == Some(room)
         && room.len() <= limits.room_bytes_max
-        && names_a_room(room)
+        && origin.key.is_some_and(|key| are_both_this_room(key, room))
         && (1..=limits.id_bytes_max).contains(&id.len())
         && (1..=limits.count_max).contains(&count)
         && (1..=limits.user_bytes_max).contains(&user_bytes)

@@ -28,13 +28,30 @@ fn hash(key: &[u8]) -> u64 {
     hasher.finish()
 }
 
+/// Whether two names are the same; up to 16 bytes by four comparisons of numbers, without a call, which the broker's engine counts.
+#[inline(always)]
+fn same(one: &[u8], other: &[u8]) -> bool {
+    let length = one.len();
+    if length != other.len() {
+        return false;
+    }
+    // Numbers at both ends, which overlap unless the name is as long as both.
+    match length {
+        8..=16 => {
+            one.first_chunk::<8>() == other.first_chunk() && one.last_chunk::<8>() == other.last_chunk()
+        }
+        4..8 => one.first_chunk::<4>() == other.first_chunk() && one.last_chunk::<4>() == other.last_chunk(),
+        _ => one == other,
+    }
+}
+
 impl<T> Keys<T> {
     pub(crate) fn len(&self) -> usize {
         self.entries.len()
     }
 
     pub(crate) fn find(&self, key: &[u8]) -> Option<usize> {
-        let is_it = |place: &u32| self.entries[*place as usize].0.as_bytes() == key;
+        let is_it = |place: &u32| same(self.entries[*place as usize].0.as_bytes(), key);
         self.places.find(hash(key), is_it).map(|place| *place as usize)
     }
 

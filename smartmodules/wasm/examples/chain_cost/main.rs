@@ -4,8 +4,8 @@
 //! [--window-ms N] [--form FORM] [--only ROW|ROW…] [--json FILE] [--beside WINDOW.wasm]…`; the files are the module of other builds
 //! to compare with, and `--only` takes names of the rows that are to run, or parts of them.
 //!
-//! Processor time of the thread that runs them, from the kernel. Every row runs once a round, and its best round counts: what else
-//! the machine does can only make it slower.
+//! Processor time of the thread that runs them, from the kernel. Every row runs once a round. A figure is that of the best round, since
+//! what else the machine does can only make it slower; a ratio is the median of all rounds, since the machine itself is slower at times.
 
 #![expect(clippy::print_stdout, reason = "a measurement says what it found")]
 
@@ -13,10 +13,12 @@ mod by_hand;
 mod data;
 mod modules;
 
+use std::borrow::Cow;
 use std::time::{Duration, Instant};
 
 use ovation_shell::{Params, Transform};
 use ovation_validate::Validate;
+use rustix::time::{ClockId, clock_gettime};
 use serde_json::json;
 
 use by_hand::ByHand;
@@ -42,12 +44,27 @@ struct Options {
     beside: Vec<Vec<u8>>,
 }
 
-/// One thing that is measured, with its best round.
+/// One thing that is measured.
 struct Row {
     form: Form,
-    name: String,
-    /// Nanoseconds of processor time a record.
-    each: f64,
+    name: Cow<'static, str>,
+    /// Nanoseconds of processor time a record, of each round.
+    rounds: Vec<f64>,
+}
+
+impl Row {
+    /// Of the best round.
+    fn each(&self) -> f64 {
+        self.rounds.iter().copied().fold(f64::INFINITY, f64::min)
+    }
+
+    /// The median of what it takes of another one's time, round by round.
+    fn of(&self, other: &Self) -> f64 {
+        let mut ratios: Vec<f64> =
+            self.rounds.iter().zip(&other.rounds).map(|(round, base)| round / base).collect();
+        ratios.sort_by(f64::total_cmp);
+        ratios[ratios.len() / 2]
+    }
 }
 
 fn main() {
@@ -66,9 +83,9 @@ fn main() {
             "{:<9}  {:<44} {:>6.0} ns a record {:>10.0} records/s a core {:>5.2} × by hand",
             row.form.name(),
             row.name,
-            row.each,
-            1e9 / row.each,
-            by_hand.map_or(f64::NAN, |by_hand| row.each / by_hand.each)
+            row.each(),
+            1e9 / row.each(),
+            by_hand.map_or(f64::NAN, |by_hand| row.of(by_hand))
         );
     }
     if let Some(file) = &options.json {
@@ -87,7 +104,7 @@ fn compiled(options: &Options) -> Duration {
 }
 
 /// A row's name, and how it is run.
-type Run<'a> = (String, Box<dyn Fn() -> Duration + 'a>);
+type Run<'a> = (Cow<'static, str>, Box<dyn Fn() -> Duration + 'a>);
 
 fn measure(options: &Options, form: Form) -> Vec<Row> {
     let crowd = Crowd::new(options.rooms, options.emoji);
@@ -115,39 +132,36 @@ fn measure(options: &Options, form: Form) -> Vec<Row> {
         outputs(&batches, |batch| native.take(batch))
     };
     let mut runs: Vec<Run<'_>> = vec![
-        (BY_HAND.to_owned(), Box::new(by_hand)),
-        ("natively: validate ▸ window".to_owned(), Box::new(native)),
-        ("engine: validate".to_owned(), Box::new(|| engine(&modules[..1], &stage, false, &batches))),
-        ("engine: window".to_owned(), Box::new(|| engine(&modules[1..], &stage, false, &valid))),
-        ("engine: validate ▸ window".to_owned(), Box::new(|| engine(&modules[1..], &both, false, &batches))),
+        (BY_HAND.into(), Box::new(by_hand)),
+        ("natively: validate ▸ window".into(), Box::new(native)),
+        ("engine: validate".into(), Box::new(|| engine(&modules[..1], &stage, false, &batches))),
+        ("engine: window".into(), Box::new(|| engine(&modules[1..], &stage, false, &valid))),
+        ("engine: validate ▸ window".into(), Box::new(|| engine(&modules[1..], &both, false, &batches))),
         (
-            "engine: validate ▸ window, apart, packed".to_owned(),
+            "engine: validate ▸ window, apart, packed".into(),
             Box::new(|| engine(&modules, &stage, true, &batches)),
         ),
+        ("engine: validate ▸ window, apart".into(), Box::new(|| engine(&modules, &stage, false, &batches))),
         (
-            "engine: validate ▸ window, apart".to_owned(),
-            Box::new(|| engine(&modules, &stage, false, &batches)),
-        ),
-        (
-            "engine: validate ▸ window, no checkpoints".to_owned(),
+            "engine: validate ▸ window, no checkpoints".into(),
             Box::new(|| engine(&modules[1..], &bare, false, &batches)),
         ),
     ];
     for (number, other) in options.beside.iter().enumerate() {
         let (engine, both, batches) = (&engine, &both, &batches);
         let run = move || engine(&[other], both, false, batches);
-        runs.push((format!("engine: validate ▸ window, other build {}", number + 1), Box::new(run)));
+        runs.push((format!("engine: validate ▸ window, other build {}", number + 1).into(), Box::new(run)));
     }
-    let names: Vec<String> = runs.iter().map(|(name, _)| name.clone()).collect();
+    let names: Vec<_> = runs.iter().map(|(name, _)| name.clone()).collect();
     let asked = |part: &str, name: &str| {
         name == part || name.contains(part) && !names.iter().any(|name| name == part)
     };
     runs.retain(|(name, _)| options.only.split('|').any(|part| asked(part, name)));
-    let row = |name: &String| Row { form, name: name.clone(), each: f64::INFINITY };
+    let row = |name: &Cow<'static, str>| Row { form, name: name.clone(), rounds: Vec::new() };
     let mut rows: Vec<Row> = runs.iter().map(|(name, _)| row(name)).collect();
     for _ in 0..options.rounds {
         for ((_, run), row) in runs.iter().zip(&mut rows) {
-            row.each = row.each.min(run().as_nanos() as f64 / options.records as f64);
+            row.rounds.push(run().as_nanos() as f64 / options.records as f64);
         }
     }
     rows
@@ -173,8 +187,9 @@ fn report(options: &Options, compiling: Duration, rows: &[Row]) -> serde_json::V
             json!({
                 "form": row.form.name(),
                 "what": row.name,
-                "ns_per_record": row.each.round(),
-                "records_per_s_per_core": (1e9 / row.each).round(),
+                "ns_per_record": row.each().round(),
+                "records_per_s_per_core": (1e9 / row.each()).round(),
+                "rounds_ns": row.rounds.iter().map(|round| round.round()).collect::<Vec<_>>(),
             })
         })
         .collect();
@@ -226,18 +241,14 @@ impl Options {
 
 /// Processor time of this thread so far.
 fn thread_time() -> Duration {
-    let stat = std::fs::read_to_string("/proc/thread-self/schedstat").expect("Linux");
-    let spent = stat.split_whitespace().next().and_then(|text| text.parse().ok());
-    Duration::from_nanos(spent.expect("a number"))
+    clock(ClockId::ThreadCPUTime)
 }
 
-/// Processor time of this process so far, because compiling uses every core; from the kernel's clock ticks of 10 ms.
+/// Processor time of this process so far, because compiling uses every core.
 fn process_time() -> Duration {
-    let stat = std::fs::read_to_string("/proc/self/stat").expect("Linux");
-    let (_, fields) = stat.rsplit_once(')').expect("a name in brackets");
-    let ticks = |index: usize| {
-        fields.split_whitespace().nth(index).and_then(|text| text.parse::<u64>().ok()).expect("a number")
-    };
-    // utime and stime are the 14th and 15th field, two of which stand before.
-    Duration::from_millis((ticks(11) + ticks(12)) * 10)
+    clock(ClockId::ProcessCPUTime)
+}
+
+fn clock(id: ClockId) -> Duration {
+    clock_gettime(id).try_into().expect("time that was spent")
 }
