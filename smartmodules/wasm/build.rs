@@ -96,5 +96,7 @@ fn flags() -> Vec<String> {
     let home = env::var("CARGO_HOME").or_else(|_| env::var("HOME").map(|home| format!("{home}/.cargo")));
     let places = home.map(|home| format!("--remap-path-prefix={home}=/cargo"));
     // Copies and comparisons go by 16 bytes: the engine counts fuel at every turn of a loop. Fluvio's engine knows it by default.
-    places.into_iter().chain(["-Ctarget-feature=+simd128".to_owned()]).collect()
+    // It counts calls too, so that more is worth being inlined than on a machine: 4 to 7 % of a record, for 6 % more of a module.
+    let engine = ["-Ctarget-feature=+simd128", "-Cllvm-args=-inline-threshold=500"].map(str::to_owned);
+    places.into_iter().chain(engine).collect()
 }
