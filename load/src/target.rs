@@ -129,7 +129,10 @@ impl Pool {
             loop {
                 let idle = lock(&self.idle).pop();
                 let (mut sender, is_kept) = match idle {
-                    Some(kept) => (kept, true),
+                    Some(mut kept) => match kept.ready().await {
+                        Ok(()) => (kept, true),
+                        Err(_) => continue,
+                    },
                     None => (self.target.open().await?, false),
                 };
                 let answer = match sender.try_send_request(request).await {

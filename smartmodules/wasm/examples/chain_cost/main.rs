@@ -16,9 +16,9 @@ mod modules;
 use std::borrow::Cow;
 use std::time::{Duration, Instant};
 
+use nix::time::{ClockId, clock_gettime};
 use ovation_shell::{Params, Transform};
 use ovation_validate::Validate;
-use rustix::time::{ClockId, clock_gettime};
 use serde_json::json;
 
 use by_hand::ByHand;
@@ -241,14 +241,14 @@ impl Options {
 
 /// Processor time of this thread so far.
 fn thread_time() -> Duration {
-    clock(ClockId::ThreadCPUTime)
+    clock(ClockId::CLOCK_THREAD_CPUTIME_ID)
 }
 
 /// Processor time of this process so far, because compiling uses every core.
 fn process_time() -> Duration {
-    clock(ClockId::ProcessCPUTime)
+    clock(ClockId::CLOCK_PROCESS_CPUTIME_ID)
 }
 
 fn clock(id: ClockId) -> Duration {
-    clock_gettime(id).try_into().expect("time that was spent")
+    clock_gettime(id).expect("the kernel keeps it").into()
 }
