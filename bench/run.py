@@ -127,6 +127,10 @@ def ratio(figures, of):
     return statistics.median(figure / base for figure, base in zip(figures, of))
 
 
+def grown(times, base, what):
+    return f"{times} × {base:,} {what}, of that at {base:,}"
+
+
 @part("chain")
 def chain(figures):
     how = "cargo run --release --example chain_cost -p ovation-wasm"
@@ -172,10 +176,6 @@ def growth(figures):
             how = f"chain_cost --records {GROWTH_RECORDS} {flag} {times * base}"
             # No ratio to compare: most of it is waiting for memory that other machines on the same processor use as well.
             figures.add("growth", f"time of a record at {grown(times, base, what)}", ratio(costs, once), "×", how)
-
-
-def grown(times, base, what):
-    return f"{times} × {base:,} {what}, of that at {base:,}"
 
 
 @part("instructions")
@@ -236,7 +236,7 @@ def fan_out(figures):
 
     once, *more = in_turns(ROUNDS, *(functools.partial(speed, times * CLIENTS) for times in TIMES))
     for times, speeds in zip(TIMES[1:], more):
-        name = f"cost of a delivery at {times} × {CLIENTS} clients, of that at {CLIENTS}"
+        name = f"cost of a delivery at {grown(times, CLIENTS, 'clients')}"
         figures.add("fan-out", name, ratio(once, speeds), "ratio", how + " -- --clients")
 
 
