@@ -29,14 +29,15 @@ BROWSER_ARGUMENTS = [
 
 
 # What is tried a second time, and told of as "rerun" at the end: what a browser shows, and what ran out of time, since both
-# depend on how busy the machine is. A wrong number outside a browser never is.
+# depend on how busy the machine is. A wrong number outside a browser never is, nor is what hung: its limit is for both tries.
 OUT_OF_TIME = ["monotonic", "[Tt]ime(d)?[ -]?[Oo]ut"]
+HUNG = "from pytest-timeout"
 
 
 def pytest_collection_modifyitems(items):
     for item in items:
-        in_browser = "browser" in item.fixturenames
-        item.add_marker(pytest.mark.flaky(reruns=1) if in_browser else pytest.mark.flaky(reruns=1, only_rerun=OUT_OF_TIME))
+        why = {} if "browser" in item.fixturenames else {"only_rerun": OUT_OF_TIME}
+        item.add_marker(pytest.mark.flaky(reruns=1, rerun_except=HUNG, **why))
 
 
 def pytest_report_header():

@@ -17,7 +17,7 @@ from websockets.sync.client import connect
 
 from processes import FREE, Process
 from readers import stored
-from test_gateway import PATIENCE_S, assert_problem, react, receive, receive_until, window_of
+from test_gateway import PATIENCE_S, assert_problem, react, read_until, receive, receive_until, window_of
 from topology import Topology, started
 
 
@@ -40,9 +40,11 @@ class Events:
         self._client.close()
 
     def next(self):
-        """The next message; none at the end."""
+        """The next message; none at the end. Comments keep the connection alive, but are none."""
+        deadline = time.monotonic() + PATIENCE_S
         data = []
         for line in self._lines:
+            assert time.monotonic() < deadline, "no message came"
             name, _, value = line.partition(":")
             value = value.removeprefix(" ")
             if not line:
@@ -56,19 +58,13 @@ class Events:
                 self.retry = int(value)
         return None
 
-    def until(self, wanted):
-        seen = [self.next()]
-        while not wanted(seen[-1]):
-            seen.append(self.next())
-        return seen
-
-
-def is_update(message, **counts):
-    return message["type"] == "update" and all(message["update"]["counts"].get(e) == n for e, n in counts.items())
+    def until(self, wanted, patience=PATIENCE_S):
+        return read_until(self.next, wanted, patience)
 
 
 def counts(taps):
-    return lambda message: message["type"] == "update" and message["update"]["total"] == taps
+    """Of the room: between two reactions a window may end."""
+    return lambda message: message["type"] == "update" and message["update"]["room_totals"]["reactions"] == taps
 
 
 @pytest.mark.parametrize("encoding", ["identity", "gzip"])
@@ -116,7 +112,7 @@ def test_one_feed_shows_several_rooms_and_takes_reactions_for_them(ovation):
         assert refused["problem"]["type"] == "urn:ovation:problem:malformed"
     assert react(ovation, rooms[0], {"emoji": "👏", "count": 4}).status_code == 200
     with connect(f"{url}/v1/feed?rooms={rooms[1]},{rooms[0]}&after={cursor}", open_timeout=10) as socket:
-        again = receive_until(socket, lambda message: is_update(message) and message["update"]["total"] == 5)
+        again = receive_until(socket, counts(5))
         assert {message["type"] for message in again} == {"update"}
     with Events(f"{ovation.http}/v1/events?rooms=*") as events:
         there = set()

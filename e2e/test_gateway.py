@@ -33,15 +33,19 @@ def receive(socket):
     return json.loads(socket.recv(timeout=PATIENCE_S))
 
 
-def receive_until(socket, wanted):
-    """The messages up to the first for which `wanted` holds."""
-    deadline = time.monotonic() + PATIENCE_S
+def read_until(read, wanted, patience=PATIENCE_S):
+    """The messages that `read` brings, up to the first for which `wanted` holds."""
+    deadline = time.monotonic() + patience
     seen = []
     while time.monotonic() < deadline:
-        seen.append(receive(socket))
+        seen.append(read())
         if wanted(seen[-1]):
             return seen
     raise AssertionError(f"did not come: {seen[-3:]}")
+
+
+def receive_until(socket, wanted):
+    return read_until(lambda: receive(socket), wanted)
 
 
 def window_of(record):

@@ -12,6 +12,7 @@ import pytest
 from websockets.sync.client import connect
 
 from test_feed import Events
+from test_gateway import read_until
 from topology import WINDOW_MS
 
 PATIENCE_S = 60
@@ -56,11 +57,8 @@ class Socket:
         message = self._socket.recv(PATIENCE_S)
         return msgpack.unpackb(message) if self._packed else json.loads(message)
 
-    def until(self, wanted):
-        seen = [self.next()]
-        while not wanted(seen[-1]):
-            seen.append(self.next())
-        return seen
+    def until(self, wanted, patience):
+        return read_until(self.next, wanted, patience)
 
     def close(self):
         self._connection.__exit__(None, None, None)
@@ -85,9 +83,9 @@ def told(ovation):
     with Events(f"{ovation.http}/v1/rooms/{room}/events", **{"accept-encoding": "gzip"}) as events:
         clients = sockets | {"events": events}
         with ThreadPoolExecutor(len(clients)) as pool:
-            reading = {name: pool.submit(client.until, is_over(room)) for name, client in clients.items()}
+            reading = {name: pool.submit(client.until, is_over(room), 2 * PATIENCE_S) for name, client in clients.items()}
             burst(ovation, room)
-            seen = {name: future.result(PATIENCE_S) for name, future in reading.items()}
+            seen = {name: future.result() for name, future in reading.items()}
     for socket in sockets.values():
         socket.close()
     return room, seen
@@ -136,7 +134,7 @@ def test_who_comes_back_gets_the_moment_again(ovation, told):
     cursor = next(message["cursor"] for message in seen["room"] if message["type"] == "update")
     for path in [f"/v1/rooms/{room}/feed?after={cursor}", f"/v1/rooms/{room}/feed?emit=final&after={cursor}"]:
         socket = Socket(ovation, path)
-        messages = socket.until(is_over(room))
+        messages = socket.until(is_over(room), PATIENCE_S)
         assert moments(messages, room) == [last]
         assert all(message["type"] != "snapshot" for message in messages), messages
         socket.close()
