@@ -33,7 +33,7 @@ TIMES = [1, 4, 16]
 CLIENTS = 250
 # What grows: an option of chain_cost, its value, and its name.
 GROWING = [("--rooms", 100, "rooms"), ("--emoji", 8, "emoji"), ("--window-ms", 10_000, "ms windows")]
-ROUNDS = 5
+ROUNDS = 7
 GROWTH_ROUNDS = 8
 STREAM_ROUNDS = 5
 CHAIN_RECORDS = 400_000
@@ -212,7 +212,7 @@ def instructions(figures):
 @part("ingest")
 def ingest(figures):
     how = "cargo bench -p ovation-gateway --bench ingest"
-    found = bench("ingest", "--rounds", 7, "--seconds", 2)
+    found = bench("ingest", "--rounds", 15, "--seconds", 1)
     figures.add("ingest", "one reaction a request, of a bare handler that answers at once", found["single_ratio"], "ratio", how)
     figures.add("ingest", "the same by processor time", found["single_cpu_ratio"], "ratio", how)
     figures.add("ingest", "batches of 100, of the bare producer", found["batch_ratio"], "ratio", how)
@@ -225,14 +225,14 @@ def ingest(figures):
 def fan_out(figures):
     how = "cargo bench -p ovation-gateway --bench feed"
     nchan = ["--nchan"] if pathlib.Path("/usr/lib/nginx/modules/ngx_nchan_module.so").exists() else []
-    found = bench("feed", "--rounds", 5, "--seconds", 3, *nchan)
+    found = bench("feed", "--rounds", ROUNDS, "--seconds", 2, *nchan)
     figures.add("fan-out", "deliveries a core-second, of the raw writer", found["ratio_to_raw"], "ratio", how)
     if nchan:
         figures.add("fan-out", "deliveries a core-second, of nchan", found["ratio_to_nchan"], "ratio", how + " -- --nchan")
     figures.add("fan-out", "deliveries, 1,000 clients of a room", found["gateway_per_core_second"], "a core-second", how)
 
     def speed(clients):
-        return bench("feed", "--rounds", 1, "--seconds", 3, "--clients", clients)["gateway_per_core_second"]
+        return bench("feed", "--rounds", 1, "--seconds", 2, "--clients", clients)["gateway_per_core_second"]
 
     once, *more = in_turns(ROUNDS, *(functools.partial(speed, times * CLIENTS) for times in TIMES))
     for times, speeds in zip(TIMES[1:], more):

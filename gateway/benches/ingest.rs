@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 
 use axum::routing::post;
 use axum::{Json, Router};
+use nix::time::{ClockId, clock_gettime};
 use ovation_broker::Broker;
 use ovation_client::fluvio::metadata::topic::TopicSpec;
 use ovation_client::{Admin, Cluster, Producer, ProducerOptions, bounds};
@@ -255,14 +256,9 @@ impl std::fmt::Display for Speed {
     }
 }
 
-/// CPU time of this process so far, or nothing where the kernel does not tell.
+/// CPU time of this process so far.
 fn cpu_time() -> Duration {
-    /// What the kernel counts in, whatever its own clock.
-    const TICK: Duration = Duration::from_millis(10);
-    let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
-    // After the name, which may hold anything: the 12th and 13th field are the times of the process and of the kernel for it.
-    let fields = stat.rsplit(')').next().unwrap_or_default().split_whitespace();
-    TICK * fields.skip(11).take(2).filter_map(|ticks| ticks.parse::<u32>().ok()).sum()
+    clock_gettime(ClockId::CLOCK_PROCESS_CPUTIME_ID).unwrap().into()
 }
 
 /// Sends the requests in turn over each connection, one after the answer to the other, and counts.

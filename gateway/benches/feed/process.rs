@@ -6,6 +6,8 @@ use std::io::Write as _;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
+use nix::time::{clock_getcpuclockid, clock_gettime};
+use nix::unistd::Pid;
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader, Lines};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 
@@ -18,10 +20,7 @@ const END_PATIENCE: Duration = Duration::from_secs(10);
 /// How often a part that is to end is looked at, where nothing can wait for it.
 const END_LOOK_INTERVAL: Duration = Duration::from_millis(10);
 
-/// Ticks a second of the times in `/proc`: 100 on Linux, whatever the kernel's own clock is.
-const TICKS_PER_SECOND: f64 = 100.0;
-
-/// A process is quiet that takes no more than so much time on a processor in so long: two ticks.
+/// A process is quiet that takes no more than so much time on a processor in so long.
 const QUIET_INTERVAL: Duration = Duration::from_millis(500);
 const QUIET_TIME: Duration = Duration::from_millis(20);
 
@@ -74,11 +73,8 @@ impl Process {
 
     /// Time on a processor so far, of all its threads, in user space and in the kernel.
     pub(crate) fn cpu(&self) -> Duration {
-        let stat = self.file("stat");
-        // The name, in brackets, may hold anything; utime and stime are the fields 14 and 15 of all.
-        let fields: Vec<&str> = stat.rsplit_once(')').unwrap().1.split_whitespace().collect();
-        let ticks: f64 = fields[11..13].iter().map(|field| field.parse::<f64>().unwrap()).sum();
-        Duration::from_secs_f64(ticks / TICKS_PER_SECOND)
+        let id = i32::try_from(self.measured).unwrap();
+        clock_getcpuclockid(Pid::from_raw(id)).and_then(clock_gettime).unwrap().into()
     }
 
     /// Resident memory, in bytes.
@@ -106,10 +102,6 @@ impl Process {
         };
         let waiting = tokio::time::timeout(PATIENCE, quiet).await;
         waiting.unwrap_or_else(|_| panic!("{}: does not get quiet", self.role));
-    }
-
-    fn file(&self, name: &str) -> String {
-        std::fs::read_to_string(format!("/proc/{}/{name}", self.measured)).unwrap()
     }
 
     /// Ends the part in order, and waits for that.
