@@ -60,10 +60,10 @@ impl Plan {
             if pair[0] == "--json" {
                 plan.json = Some(pair[1].clone());
             }
-            let value = || pair[1].parse::<usize>().unwrap();
+            let value = || pair[1].parse().unwrap();
             match pair[0].as_str() {
                 "--rounds" => plan.rounds = value(),
-                "--seconds" => plan.time = Duration::from_secs(value() as u64),
+                "--seconds" => plan.time = Duration::from_secs_f64(pair[1].parse().unwrap()),
                 "--connections" => plan.connections = value(),
                 "--batch-connections" => plan.batch_connections = value(),
                 _ => {}
