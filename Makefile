@@ -33,7 +33,7 @@ unit: wasm-target pages ## Run the Rust tests, and those of the pages' logic
 topology: binaries ## Run the tests that the topology files bring
 	for file in topology.yaml examples/*/topology.yaml; do target/debug/ovation topology test "$$file"; done
 
-e2e: binaries $(VENV)/ready ## Run the end-to-end tests: real broker, clients and browser
+e2e: binaries $(VENV)/ready $(TOOLS)/bin/promtool ## Run the end-to-end tests: real broker, clients and browser
 	$(PYTEST) e2e
 
 lint: wasm-target pages $(TOOLS)/bin/cargo-deny ## Check format, clippy, docs, the house, licences and sources
@@ -95,6 +95,13 @@ $(VENV)/ready: e2e/requirements.txt
 	command -v chromium >/dev/null || $(call apt,chromium fonts-noto-color-emoji)
 	command -v slowhttptest >/dev/null || $(call apt,slowhttptest)
 	touch $@
+
+# Taken out of Debian's package, which would also start a Prometheus if it were installed.
+$(TOOLS)/bin/promtool:
+	mkdir -p $(@D)
+	dir="$$(mktemp -d)" && trap 'rm -r "$$dir"' EXIT && chmod 755 "$$dir" && cd "$$dir" \
+		&& { apt-get download -qq prometheus || { $(SUDO) apt-get update -qq && apt-get download -qq prometheus; }; } \
+		&& dpkg-deb --fsys-tarfile prometheus_*.deb | tar -x --strip-components=3 ./usr/bin/promtool && cp promtool $(CURDIR)/$@
 
 clean: ## Remove what was built and installed here (not the data folder)
 	rm -rf target $(TOOLS) $(VENV) $(WEB)/node_modules $(WEB)/dist e2e/out
