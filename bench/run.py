@@ -31,6 +31,7 @@ SPREAD = 0.15
 LOADS = [1_000, 5_000, 20_000]
 TIMES = [1, 4, 16]
 CLIENTS = 250
+DELIVERIES_S_MAX = 32_000
 # What grows: an option of chain_cost, its value, and its name.
 GROWING = [("--rooms", 100, "rooms"), ("--emoji", 8, "emoji"), ("--window-ms", 10_000, "ms windows")]
 ROUNDS = 7
@@ -234,16 +235,18 @@ def fan_out(figures):
     figures.add("fan-out", "deliveries, 1,000 clients of a room", found["gateway_per_core_second"], "a core-second", how)
 
     def turn(clients):
-        return bench("feed", "--rounds", 1, "--seconds", 2, "--clients", clients)
+        # No more than all can read: beyond that it is how they drop that is compared.
+        rate = min(30, DELIVERIES_S_MAX // clients)
+        return bench("feed", "--rounds", 1, "--seconds", 2, "--clients", clients, "--rate", rate)
 
     turns = list(in_turns(ROUNDS, *(functools.partial(turn, times * CLIENTS) for times in TIMES)))
-    how += " -- --clients"
+    how += " -- --clients --rate"
     for times, of_one in zip(TIMES, turns):
         name = f"deliveries a core-second to {times * CLIENTS:,} clients, of the raw writer"
         figures.add("fan-out", name, statistics.median(one["ratio_to_raw"] for one in of_one), "ratio", how)
     once, *more = ([one["gateway_per_core_second"] for one in of_one] for of_one in turns)
     for times, speeds in zip(TIMES[1:], more):
-        # No ratio to compare: few clients leave the processor idle between updates, many fill it.
+        # No ratio to compare: few clients leave the processor idle between updates, many keep it busy.
         figures.add("fan-out", f"cost of a delivery at {grown(times, CLIENTS, 'clients')}", ratio(once, speeds), "×", how)
 
 
@@ -302,8 +305,12 @@ def machine():
 
 
 def table(result):
+    whens = {f"{when['date']}, commit {when['commit']}": [] for when in result["measured"].values()}
+    for name, when in result["measured"].items():
+        whens[f"{when['date']}, commit {when['commit']}"].append(name)
+    title = "; ".join(when if len(whens) == 1 else f"{', '.join(names)}: {when}" for when, names in whens.items())
     lines = [
-        f"# Measured {result['date']}, commit {result['commit']}",
+        f"# Measured {title}",
         "",
         "`make bench` on {processor}, {cores} cores, {memory}, {system}, {rustc}; load average before: {load_average_before}.".format(
             **result["machine"]
@@ -336,7 +343,7 @@ def compare(now, then):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--only", metavar="PART,...", help=f"of {', '.join(PARTS)}")
+    parser.add_argument("--only", metavar="PART,...", help=f"of {', '.join(PARTS)}; the others stay in the result file")
     parser.add_argument("--json", type=pathlib.Path, default=ROOT / "bench/results/bench.json", help="the result file")
     parser.add_argument("--markdown", type=pathlib.Path, help="its table (default: beside it)")
     parser.add_argument("--against", type=pathlib.Path, help="an earlier result file to compare ratios with")
@@ -350,15 +357,20 @@ def main():
     run("cargo", "build", "--release", "--locked", "--workspace", "--bins", "--examples")
     run("cargo", "bench", "--locked", "--workspace", "--bench", "feed", "--bench", "ingest", "--no-run")
     figures = Figures()
-    result = {
+    when = {
         "date": datetime.date.today().isoformat(),
         "commit": run("git", "rev-parse", "--short", "HEAD").strip() if shutil.which("git") else "unknown",
-        "machine": machine(),
-        "figures": figures.rows,
     }
+    earlier = json.loads(given.json.read_text()) if given.only and given.json.exists() else {"measured": {}, "figures": []}
+    result = {"machine": machine(), "measured": {}, "figures": []}
     for name in chosen:
         print(name, flush=True)
         PARTS[name](figures)
+    # What was not measured now stays as it was.
+    for name in PARTS:
+        if name in chosen or name in earlier["measured"]:
+            result["measured"][name] = when if name in chosen else earlier["measured"][name]
+            result["figures"] += [row for row in (figures.rows if name in chosen else earlier["figures"]) if row["part"] == name]
     given.json.write_text(json.dumps(result, indent=1, ensure_ascii=False) + "\n")
     markdown = given.markdown or given.json.with_suffix(".md")
     markdown.write_text(table(result))
