@@ -326,11 +326,11 @@ def table(result):
     return "\n".join(lines) + "\n"
 
 
-def compare(now, then):
+def compare(rows, then):
     """Ratios that differ; true if none does."""
     before = {(row["part"], row["name"]): row["value"] for row in then["figures"] if row["ratio"]}
     good = True
-    for row in now["figures"]:
+    for row in rows:
         old = before.get((row["part"], row["name"]))
         if not row["ratio"] or not old:
             continue
@@ -377,7 +377,7 @@ def main():
     print(f"written to {given.json} and {markdown}")
     if given.against:
         print(f"ratios beside those of {given.against}")
-        return 0 if compare(result, json.loads(given.against.read_text())) else 1
+        return 0 if compare(figures.rows, json.loads(given.against.read_text())) else 1
     return 0
 
 
