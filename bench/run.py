@@ -305,10 +305,10 @@ def machine():
 
 
 def table(result):
-    whens = {f"{when['date']}, commit {when['commit']}": [] for when in result["measured"].values()}
+    parts = {}
     for name, when in result["measured"].items():
-        whens[f"{when['date']}, commit {when['commit']}"].append(name)
-    title = "; ".join(when if len(whens) == 1 else f"{', '.join(names)}: {when}" for when, names in whens.items())
+        parts.setdefault(f"{when['date']}, commit {when['commit']}", []).append(name)
+    title = "; ".join(when if len(parts) == 1 else f"{', '.join(names)}: {when}" for when, names in parts.items())
     lines = [
         f"# Measured {title}",
         "",
